@@ -1,1 +1,1 @@
-"""TODO."""
+"""Files people leave behind: made here, and read here as demonstrations."""
