@@ -27,7 +27,8 @@ HOW_TO_PLAY = """Commands are one or two words. Move with n, s, e, w, ne, nw, se
 Take things with "get lamp", leave them with "drop lamp"; "inventory" tells what you carry.
 "on" and "off" switch the lamp; walking in the dark is deadly. "look" describes the place again.
 Some objects do something: "unlock grate", "swing rod", "throw axe", "pour water", "feed bear".
-Some words are magic. Treasures count when they are dropped inside the building. Answer questions yes or no."""
+Some words are magic. Treasures count when they are dropped inside the building.
+Answer questions yes or no."""
 
 _STATE_FORMAT = "colossal-cave-state/1"
 _BUILDING = 3  # the room where treasures count

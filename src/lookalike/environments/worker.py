@@ -25,12 +25,11 @@ from lookalike.core.protocols import Environment, StepResult
 from lookalike.core.types import Capability, Observation
 from lookalike.environments.registry import reference_of
 from lookalike.environments.wire import (
-    ConnectionEnded,
+    ConnectionEndedError,
+    Wire,
     decode_observation,
     decode_step,
     malformed,
-    receive_message,
-    send_message,
 )
 
 DEFAULT_MEMORY_LIMIT_MB = 4096
@@ -175,9 +174,9 @@ class EnvironmentWorker:
         limit = self._step_limit_s if limit_s is None else limit_s
         what = "start" if request is None else str(request[0])
         try:
-            child.sock.settimeout(limit)
-            send_message(child.sock, self._config if request is None else request, payload)
-            body, answer = receive_message(child.sock)
+            child.wire.set_time_limit(limit)
+            child.wire.send(self._config if request is None else request, payload)
+            body, answer = child.wire.receive()
         except TimeoutError:
             self._end_child()
             raise EnvironmentHungError(
@@ -186,7 +185,7 @@ class EnvironmentWorker:
                 expected="an answer within the time limit",
                 remedy="Reset to go on; raise step_time_limit_s if the game is only slow.",
             ) from None
-        except (ConnectionEnded, OSError):
+        except (ConnectionEndedError, OSError):
             raise self._died(what, child) from None
         except ValueError as error:
             self._end_child()
@@ -250,7 +249,8 @@ class _Child:
     """The process, its socket and its lifeline; ends with its owner, leaving no zombie."""
 
     def __init__(self) -> None:
-        self.sock, theirs = socket.socketpair()
+        ours, theirs = socket.socketpair()
+        self.wire = Wire(ours)
         read_end, self._lifeline = os.pipe()
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  (lives as long as the child)
         search_path = [os.path.abspath(entry) for entry in sys.path]
@@ -276,7 +276,7 @@ class _Child:
                 },
             )
         except OSError as error:
-            self.sock.close()
+            self.wire.close()
             os.close(self._lifeline)
             raise GameError(
                 "A process for the game could not be started.",
@@ -286,7 +286,7 @@ class _Child:
         finally:
             theirs.close()
             os.close(read_end)
-        self._finalizer = weakref.finalize(self, _end, self.process, self.sock, self._lifeline)
+        self._finalizer = weakref.finalize(self, _end, self.process, self.wire, self._lifeline)
 
     def end(self) -> None:
         self._finalizer()
@@ -299,8 +299,8 @@ class _Child:
         return " | ".join(line for line in lines if line)[:300]
 
 
-def _end(process: subprocess.Popen[bytes], sock: socket.socket, lifeline: int) -> None:
-    sock.close()
+def _end(process: subprocess.Popen[bytes], wire: Wire, lifeline: int) -> None:
+    wire.close()
     if process.poll() is None:
         process.kill()
     process.wait()

@@ -21,12 +21,11 @@ from typing import Any
 from lookalike.core.errors import LookalikeError
 from lookalike.environments.registry import load_from_reference
 from lookalike.environments.wire import (
-    ConnectionEnded,
+    ConnectionEndedError,
+    Wire,
     encode_observation,
     encode_step,
     malformed,
-    receive_message,
-    send_message,
 )
 
 
@@ -35,10 +34,10 @@ def main(socket_fd: int, lifeline_fd: int) -> None:
     _die_with_parent(lifeline_fd)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     faulthandler.enable()
-    sock = socket.socket(fileno=socket_fd)
+    wire = Wire(socket.socket(fileno=socket_fd))
     try:
-        _serve(sock)
-    except (ConnectionEnded, BrokenPipeError, ConnectionResetError):
+        _serve(wire)
+    except (ConnectionEndedError, BrokenPipeError, ConnectionResetError):
         pass
     finally:
         # Engines written in C may crash in their destructors; nothing is left to be saved here.
@@ -59,8 +58,8 @@ def _die_with_parent(lifeline_fd: int) -> None:
         pass
 
 
-def _serve(sock: socket.socket) -> None:
-    config, _ = receive_message(sock)
+def _serve(wire: Wire) -> None:
+    config, _ = wire.receive()
     limit_mb = config["memory_limit_mb"]
     if limit_mb is not None:
         resource.setrlimit(resource.RLIMIT_AS, (limit_mb << 20, limit_mb << 20))
@@ -72,18 +71,18 @@ def _serve(sock: socket.socket) -> None:
             "how_to_play": str(environment.how_to_play),
         }
     except Exception as error:
-        send_message(sock, _error_body(error))
+        wire.send(_error_body(error))
         return
-    send_message(sock, {"ok": hello})
+    wire.send({"ok": hello})
     while True:
-        request, payload = receive_message(sock)
+        request, payload = wire.receive()
         try:
             body, answer = _answer(environment, request, payload)
-            send_message(sock, {"ok": body}, answer)
-        except (ConnectionEnded, BrokenPipeError, ConnectionResetError):
+            wire.send({"ok": body}, answer)
+        except (ConnectionEndedError, BrokenPipeError, ConnectionResetError):
             raise
         except Exception as error:
-            send_message(sock, _error_body(error))
+            wire.send(_error_body(error))
 
 
 def _answer(environment: Any, request: Any, payload: bytes) -> tuple[Any, bytes]:
