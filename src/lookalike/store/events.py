@@ -1,0 +1,534 @@
+"""What happened, as typed and versioned records: the only thing a run leaves behind that is never rewritten.
+
+Everything else (results, reports, dashboards) is computed from these. An event has two parts: what was
+decided, which two runs of one seed must agree on byte for byte (:func:`canonical_bytes`), and what the
+machine happened to measure meanwhile (:class:`Measured`: clock times, tokens saved by sharing and caching),
+which no two runs agree on.
+
+A record is only ever added to. A changed meaning is a new ``version`` with an entry in :data:`UPGRADES`, so
+that old logs stay readable.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import quote, unquote
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from lookalike.core.errors import StoreError
+from lookalike.core.types import Decision, Outcome, Proposal, Recollection, Transition, Usage, Verdict
+
+_KEPT_IN_KEYS = " +.="  # read as they are; everything else unusual is percent-encoded
+
+_V = TypeVar("_V")
+
+
+def _sorted(mapping: dict[str, _V]) -> dict[str, _V]:
+    """Order a mapping by key, so that equal mappings have equal bytes."""
+    return {key: mapping[key] for key in sorted(mapping)}
+
+
+Weights = Annotated[dict[str, float], AfterValidator(_sorted)]
+"""Finite numbers by name, kept in the names' order."""
+
+
+class Record(BaseModel):
+    """The base of everything that is written: frozen, closed, without NaN and infinities."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class EpisodeKey(Record):
+    """Names one episode within its run.
+
+    Attributes:
+        condition: Which parts are switched on, e.g. ``"swarm+expert"``.
+        goal: Goal name.
+        seed: The experiment's seed, as in ``--seeds``; not the one the game got (that is derived from it).
+        attempt: 0-based; further attempts at one goal and seed are what ``best-of-N`` compares.
+    """
+
+    condition: str
+    goal: str
+    seed: int
+    attempt: int = 0
+
+    def __str__(self) -> str:
+        parts = (quote(self.condition, safe=_KEPT_IN_KEYS), quote(self.goal, safe=_KEPT_IN_KEYS))
+        return "/".join((*parts, str(self.seed), str(self.attempt)))
+
+    @classmethod
+    def parse(cls, text: str) -> EpisodeKey:
+        """Read what ``str`` wrote.
+
+        Raises:
+            StoreError: It is no episode key.
+        """
+        try:
+            condition, goal, seed, attempt = text.split("/")
+            return cls(condition=unquote(condition), goal=unquote(goal), seed=int(seed), attempt=int(attempt))
+        except ValueError as error:
+            raise StoreError(
+                "This is no episode key.", got=repr(text), expected="condition/goal/seed/attempt"
+            ) from error
+
+
+class UsageRecord(Record):
+    """What was asked of models, the same in every run of one seed.
+
+    Attributes:
+        calls: Proposals asked for, cached or not.
+        prompt_tokens: Tokens of the prompts, as if each call stood alone.
+        completion_tokens: Tokens of the replies.
+    """
+
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    @classmethod
+    def of(cls, usage: Usage) -> UsageRecord:
+        """Take the repeatable part of ``usage``; the rest goes into :class:`Measured`."""
+        return cls(
+            calls=usage.calls,
+            prompt_tokens=usage.prompt_tokens,
+            completion_tokens=usage.completion_tokens,
+        )
+
+
+class Measured(Record):
+    """What the clock and the caches had to do with it. Never part of the canonical bytes.
+
+    Attributes:
+        at: Seconds since 1970 when the event was appended; the log fills it in.
+        seconds: Wall time of what the event tells, or ``None`` where it was not taken.
+        model_seconds: Wall time spent in models.
+        computed_tokens: Tokens really processed, after sharing and caching.
+        cached_calls: Calls answered from the response cache.
+    """
+
+    at: float | None = None
+    seconds: float | None = None
+    model_seconds: float = 0.0
+    computed_tokens: int = 0
+    cached_calls: int = 0
+
+    @classmethod
+    def of(cls, usage: Usage, *, seconds: float | None = None) -> Measured:
+        """Take the part of ``usage`` that depends on the machine and on earlier runs."""
+        return cls(
+            seconds=seconds,
+            model_seconds=usage.seconds,
+            computed_tokens=usage.computed_tokens,
+            cached_calls=usage.cached_calls,
+        )
+
+
+def usage_of(record: UsageRecord, measured: Measured) -> Usage:
+    """Put a usage back together from its two halves."""
+    return Usage(
+        calls=record.calls,
+        prompt_tokens=record.prompt_tokens,
+        completion_tokens=record.completion_tokens,
+        computed_tokens=measured.computed_tokens,
+        cached_calls=measured.cached_calls,
+        seconds=measured.model_seconds,
+    )
+
+
+class ProposalRecord(Record):
+    """What one member wanted to do.
+
+    Attributes:
+        role: The member's name.
+        action: The command, or ``None`` where the reply was no action.
+        probability: In [0, 1], or ``None`` where the back end does not tell.
+        rationale: Why, where the player says so.
+        reply: The raw reply, kept where it was not executable.
+    """
+
+    role: str
+    action: str | None
+    probability: float | None = None
+    rationale: str | None = None
+    reply: str | None = None
+
+    @classmethod
+    def of(cls, proposal: Proposal) -> ProposalRecord:
+        """Record a proposal; what it cost is in the step's usage."""
+        return cls(
+            role=proposal.role.name,
+            action=proposal.action,
+            probability=proposal.probability,
+            rationale=proposal.rationale,
+            reply=proposal.reply,
+        )
+
+
+class VerdictRecord(Record):
+    """Reward or punishment.
+
+    Attributes:
+        value: In [-1, 1].
+        components: Share of ``value`` by component of the reward model.
+        feedback: One sentence.
+    """
+
+    value: float
+    components: Weights = Field(default_factory=dict)
+    feedback: str = ""
+
+    @classmethod
+    def of(cls, verdict: Verdict) -> VerdictRecord:
+        """Record a verdict."""
+        return cls(value=verdict.value, components=dict(verdict.components), feedback=verdict.feedback)
+
+
+class RecollectionRecord(Record):
+    """Which memory was shown, so that a replay can show what changed a decision.
+
+    Attributes:
+        provenance: Member and step, or recording and step.
+        source: ``"member"``, ``"recording"`` or ``"expert"``.
+        score: How well it fitted, in [0, 1].
+    """
+
+    provenance: str
+    source: Literal["member", "recording", "expert"]
+    score: float
+
+    @classmethod
+    def of(cls, recollection: Recollection) -> RecollectionRecord:
+        """Record a recollection by where it came from."""
+        return cls(provenance=recollection.provenance, source=recollection.source, score=recollection.score)
+
+
+class RunStarted(Record):
+    """A run began. Only in this event is the run's id written.
+
+    Attributes:
+        run_id: The run's name in the store.
+        spec_hash: SHA-256 of the canonical JSON of ``configuration``.
+        configuration: Everything the run was asked to do, resolved: no default is left to be guessed.
+        package_version: Version of this package.
+    """
+
+    kind: Literal["run_started"] = "run_started"
+    version: Literal[1] = 1
+    run_id: str
+    spec_hash: str
+    configuration: dict[str, Any]
+    package_version: str
+    measured: Measured = Measured()
+
+
+class EpisodeStarted(Record):
+    """An episode began. A second one under the same key replaces an episode that never ended.
+
+    Attributes:
+        episode: Which.
+        environment_seed: The seed the game was reset with.
+        first_observation: What was seen before the first step.
+    """
+
+    kind: Literal["episode_started"] = "episode_started"
+    version: Literal[1] = 1
+    episode: EpisodeKey
+    environment_seed: int
+    first_observation: str | None = None
+    measured: Measured = Measured()
+
+
+class StepTaken(Record):
+    """One step of one world, with everything that led to it.
+
+    Attributes:
+        episode: Which episode.
+        step: 0-based index of the step.
+        world: Name of the member whose own copy was stepped; ``None`` where all play one world.
+        observation: Text the step was decided on.
+        proposals: One a member, in the roles' order.
+        proposal_verdicts: What each proposal would be worth, in the same order; ``None`` where nobody
+            said. Empty where nothing was previewed.
+        by: The council's rule.
+        votes: Weight behind every proposed action.
+        decision: The action played; ``None`` where nothing executable was proposed.
+        tie_break: How a tie was broken, or ``None``.
+        dissent: Roles that proposed something else.
+        recollections: Memories that were shown.
+        next_observation: Text that followed.
+        env_reward: The game's own reward, in points.
+        score: The game's own score after the step, or ``None``.
+        terminated: The game ended.
+        truncated: A limit ended it.
+        goal_reached: The goal's predicate held after the step.
+        verdict: Reward or punishment for the step, or ``None`` where none was given.
+        usage: What was asked of models.
+    """
+
+    kind: Literal["step_taken"] = "step_taken"
+    version: Literal[1] = 1
+    episode: EpisodeKey
+    step: int = Field(ge=0)
+    world: str | None = None
+    observation: str | None
+    proposals: tuple[ProposalRecord, ...]
+    proposal_verdicts: tuple[VerdictRecord | None, ...] = ()
+    by: str
+    votes: Weights
+    decision: str | None
+    tie_break: str | None = None
+    dissent: tuple[str, ...] = ()
+    recollections: tuple[RecollectionRecord, ...] = ()
+    next_observation: str | None
+    env_reward: float = 0.0
+    score: float | None = None
+    terminated: bool = False
+    truncated: bool = False
+    goal_reached: bool = False
+    verdict: VerdictRecord | None = None
+    usage: UsageRecord = UsageRecord()
+    measured: Measured = Measured()
+
+    @classmethod
+    def of(
+        cls,
+        episode: EpisodeKey,
+        step: int,
+        transition: Transition,
+        *,
+        proposals: Sequence[Proposal],
+        decision: Decision,
+        verdict: Verdict | None,
+        proposal_verdicts: Sequence[Verdict | None] = (),
+        recollections: Sequence[Recollection] = (),
+        score: float | None = None,
+        goal_reached: bool = False,
+        world: str | None = None,
+        seconds: float | None = None,
+    ) -> StepTaken:
+        """Build the event from the vocabulary's own types; usage is the proposals' sum."""
+        usage = sum((proposal.usage for proposal in proposals), Usage())
+        return cls(
+            episode=episode,
+            step=step,
+            world=world,
+            observation=transition.before.text,
+            proposals=tuple(ProposalRecord.of(proposal) for proposal in proposals),
+            proposal_verdicts=tuple(None if v is None else VerdictRecord.of(v) for v in proposal_verdicts),
+            by=decision.by,
+            votes=dict(decision.votes),
+            decision=decision.action,
+            tie_break=decision.tie_break,
+            dissent=decision.dissent,
+            recollections=tuple(RecollectionRecord.of(r) for r in recollections),
+            next_observation=transition.after.text,
+            env_reward=transition.env_reward,
+            score=score,
+            terminated=transition.terminated,
+            truncated=transition.truncated,
+            goal_reached=goal_reached,
+            verdict=None if verdict is None else VerdictRecord.of(verdict),
+            usage=UsageRecord.of(usage),
+            measured=Measured.of(usage, seconds=seconds),
+        )
+
+
+class EpisodeFinished(Record):
+    """An episode ended by itself, with its totals, so that a result needs no reading of the steps.
+
+    Attributes:
+        episode: Which.
+        success: The goal's predicate held within the step limit.
+        steps: Steps decided.
+        interactions: Environment steps of all members and worlds together.
+        score: The game's own score at the end, or ``None``.
+        terminated: The game ended.
+        truncated: The step limit ended it.
+        rewards: Verdict value of each step, 0 where none was given.
+        proposals: Proposals made.
+        executable_proposals: Those that were actions.
+        agreement: Mean share of the votes behind the decisions, in [0, 1]; ``None`` where nobody voted.
+        dissents: Steps on which somebody proposed something else.
+        correct_dissents: Those on which a dissenting proposal's verdict was better than the decision's;
+            ``None`` where that is not known.
+        usage: What was asked of models.
+    """
+
+    kind: Literal["episode_finished"] = "episode_finished"
+    version: Literal[1] = 1
+    episode: EpisodeKey
+    success: bool
+    steps: int = Field(ge=0)
+    interactions: int = Field(ge=0)
+    score: float | None
+    terminated: bool
+    truncated: bool
+    rewards: tuple[float, ...] = ()
+    proposals: int = 0
+    executable_proposals: int = 0
+    agreement: float | None = None
+    dissents: int = 0
+    correct_dissents: int | None = None
+    usage: UsageRecord = UsageRecord()
+    measured: Measured = Measured()
+
+    @classmethod
+    def of(
+        cls,
+        episode: EpisodeKey,
+        outcome: Outcome,
+        *,
+        interactions: int,
+        usage: Usage,
+        rewards: Sequence[float] = (),
+        proposals: int = 0,
+        executable_proposals: int = 0,
+        agreement: float | None = None,
+        dissents: int = 0,
+        correct_dissents: int | None = None,
+        seconds: float | None = None,
+    ) -> EpisodeFinished:
+        """Build the event from an outcome and the totals."""
+        return cls(
+            episode=episode,
+            success=outcome.success,
+            steps=outcome.steps,
+            interactions=interactions,
+            score=outcome.score,
+            terminated=outcome.terminated,
+            truncated=outcome.truncated,
+            rewards=tuple(rewards),
+            proposals=proposals,
+            executable_proposals=executable_proposals,
+            agreement=agreement,
+            dissents=dissents,
+            correct_dissents=correct_dissents,
+            usage=UsageRecord.of(usage),
+            measured=Measured.of(usage, seconds=seconds),
+        )
+
+
+class EpisodeFailed(Record):
+    """An episode could not be finished: a crash or a hang, not a loss. It counts as a failure.
+
+    Attributes:
+        episode: Which.
+        failure: What happened, in one sentence.
+        steps: Steps decided before it.
+        interactions: Environment steps before it.
+        rewards: Verdict values before it.
+        will_retry: The episode is going to be started again; it has not ended yet.
+        usage: What was asked of models before it.
+    """
+
+    kind: Literal["episode_failed"] = "episode_failed"
+    version: Literal[1] = 1
+    episode: EpisodeKey
+    failure: str
+    steps: int = 0
+    interactions: int = 0
+    rewards: tuple[float, ...] = ()
+    will_retry: bool = False
+    usage: UsageRecord = UsageRecord()
+    measured: Measured = Measured()
+
+
+class RunFinished(Record):
+    """A run came to its end, or was stopped; a resumed run may have several.
+
+    Attributes:
+        status: ``finished``: every episode ended. ``stopped``: by a person or by a limit.
+        reason: Why, where it was stopped.
+        episodes: Episodes that had ended by then.
+        failures: Those of them that failed.
+    """
+
+    kind: Literal["run_finished"] = "run_finished"
+    version: Literal[1] = 1
+    status: Literal["finished", "stopped"]
+    reason: str | None = None
+    episodes: int = 0
+    failures: int = 0
+    measured: Measured = Measured()
+
+
+Event = Annotated[
+    RunStarted | EpisodeStarted | StepTaken | EpisodeFinished | EpisodeFailed | RunFinished,
+    Field(discriminator="kind"),
+]
+"""Any event; ``kind`` says which."""
+
+_EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+
+CURRENT_VERSIONS: Mapping[str, int] = {
+    "run_started": 1,
+    "episode_started": 1,
+    "step_taken": 1,
+    "episode_finished": 1,
+    "episode_failed": 1,
+    "run_finished": 1,
+}
+"""The version this package writes, by kind."""
+
+UPGRADES: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {}
+"""For (kind, old version): how to rewrite the plain data into the next version. Applied until current."""
+
+
+def episode_of(event: Event) -> str | None:
+    """Return the key of the event's episode as text, or ``None`` for an event of the whole run."""
+    return None if isinstance(event, RunStarted | RunFinished) else str(event.episode)
+
+
+def ends_episode(event: Event) -> bool:
+    """Return whether the event is the last of its episode."""
+    return isinstance(event, EpisodeFinished) or (isinstance(event, EpisodeFailed) and not event.will_retry)
+
+
+def canonical_bytes(event: Event) -> bytes:
+    """Return what two runs of one seed must agree on: the event as UTF-8 JSON, without ``measured``."""
+    return event.model_dump_json(exclude={"measured"}).encode()
+
+
+def parse_event(body: bytes, measured: bytes = b"{}") -> Event:
+    """Read an event that any version of this package up to this one wrote.
+
+    Args:
+        body: What :func:`canonical_bytes` returned when it was written.
+        measured: The JSON of its :class:`Measured`.
+
+    Raises:
+        StoreError: It is damaged, of an unknown kind, or from a newer version.
+    """
+    try:
+        data = json.loads(body)
+        data["measured"] = json.loads(measured)
+        kind, version = data["kind"], data["version"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise StoreError(
+            "An event in the log is damaged.",
+            got=repr(body[:200]),
+            expected="a JSON object with a kind and a version",
+            remedy="restore the store from a copy; the other runs in it are not affected",
+        ) from error
+    current = CURRENT_VERSIONS.get(kind)
+    if current is None or not isinstance(version, int) or version > current:
+        raise StoreError(
+            "An event in the log was written by a newer version of LookALike.",
+            got=f"{kind!r}, version {version!r}",
+            expected=f"one of {', '.join(f'{k} <= {v}' for k, v in CURRENT_VERSIONS.items())}",
+            remedy="update the package: pip install --upgrade lookalike",
+        )
+    while data["version"] < current:
+        data = UPGRADES[kind, data["version"]](data)
+    try:
+        return _EVENT.validate_python(data, strict=False)
+    except ValidationError as error:
+        raise StoreError(
+            "An event in the log does not have the fields of its kind.",
+            got=f"{kind!r}: {error.errors(include_url=False)[0]['msg']} at {error.errors()[0]['loc']}",
+            remedy="restore the store from a copy; the other runs in it are not affected",
+        ) from error
