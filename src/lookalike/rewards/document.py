@@ -1,0 +1,369 @@
+"""The reward model as a document: YAML that a person can read, diff and edit.
+
+Everything the scorer uses is in here, and every part says which moment of which recording supports it.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from lookalike.core.errors import RewardModelError, UnknownNameError
+from lookalike.core.ids import hash_json
+
+FORMAT = "lookalike/reward-model"
+VERSION = 1
+_MAX_BYTES = 20_000_000
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Span(_Part):
+    """Evidence: steps ``start``..``end`` (0-based, inclusive) of a recording, and its seconds, if any."""
+
+    recording: str
+    start: int = Field(ge=0)
+    end: int = Field(ge=0)
+    start_s: float | None = None
+    end_s: float | None = None
+
+
+class RecordingNote(_Part):
+    """One recording the document was made from."""
+
+    id: str
+    file: str
+    content_hash: str
+    licence: str
+    player_kind: Literal["human", "scripted", "agent"]
+    steps: int
+    outcome: str | None = None
+
+
+class MadeBy(_Part):
+    """How the document was made."""
+
+    expert: str
+    expert_version: int
+    model: str | None = None
+    prompt_hash: str | None = None
+
+
+class PlaceNote(_Part):
+    """A place with the wordings it was described in."""
+
+    id: str
+    cues: tuple[str, ...]
+    words: tuple[str, ...] = ()
+    ambiguous: bool = False
+
+
+class Detect(_Part):
+    """How a milestone is noticed; every field that is set must hold after the step.
+
+    ``holds``/``leaves``: an object was taken or put down (told by the command and a reply that does not
+    refuse it). ``place``: the step ended there. ``says``: the reply has this sentence (as a key).
+    """
+
+    holds: str | None = None
+    leaves: str | None = None
+    place: str | None = None
+    says: str | None = None
+
+    def key(self) -> tuple[str, str]:
+        """Return what to index the milestone by."""
+        for name in ("holds", "leaves", "says", "place"):
+            value = getattr(self, name)
+            if value is not None:
+                return name, value
+        raise RewardModelError(
+            "A milestone has nothing to be detected by.",
+            expected="one of holds, leaves, place, says under detect",
+        )
+
+
+class Milestone(_Part):
+    """Something worth reaching; it pays its value once."""
+
+    id: str
+    description: str
+    kind: Literal["acquisition", "deposit", "visit", "event"]
+    detect: Detect
+    value: float = Field(ge=-1, le=1)
+    after: tuple[str, ...] = ()
+    score_change: int | None = None
+    evidence: Span
+
+
+class PathStep(_Part):
+    """One step of a pathway: at a place, do an action, be at a place."""
+
+    at: str
+    do: str
+    then: str
+    milestone: str | None = None
+    holding: tuple[str, ...] = ()
+
+
+class Pathway(_Part):
+    """The way from one milestone to the next, with the detours taken out."""
+
+    to: str
+    steps: tuple[PathStep, ...]
+    evidence: Span
+
+
+class Rule(_Part):
+    """When a sentence is seen, this action was right (or wrong), wherever it was."""
+
+    id: str
+    cue: str
+    action: str
+    polarity: Literal[1, -1] = 1
+    weight: float = Field(default=0.8, ge=-1, le=1)
+    support: int = Field(ge=1)
+    confidence: float = Field(ge=0, le=1)
+    requires: str | None = None
+    evidence: Span
+
+
+class Hazard(_Part):
+    """What was seen and done just before a setback."""
+
+    id: str
+    cue: str
+    action: str
+    outcome: str
+    weight: float = Field(default=0.8, ge=0, le=1)
+    support: int = Field(default=1, ge=1)
+    evidence: Span
+
+
+class Weights(_Part):
+    """What a step earns: one move nearer to the next waypoint, a refused command, a setback."""
+
+    progress: float = Field(default=0.1, ge=0, le=1)
+    refused: float = Field(default=-0.2, ge=-1, le=0)
+    setback: float = Field(default=-1.0, ge=-1, le=0)
+
+
+class RewardModel(_Part):
+    """The whole document. See docs/how-it-works.md for how each part is used."""
+
+    format: Literal["lookalike/reward-model"] = "lookalike/reward-model"
+    version: int = VERSION
+    environment: str
+    goal: str
+    made_by: MadeBy
+    recordings: tuple[RecordingNote, ...]
+    weights: Weights = Weights()
+    milestones: tuple[Milestone, ...] = ()
+    pathways: tuple[Pathway, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    hazards: tuple[Hazard, ...] = ()
+    places: tuple[PlaceNote, ...] = ()
+
+    @field_validator("milestones")
+    @classmethod
+    def _distinct(cls, milestones: tuple[Milestone, ...]) -> tuple[Milestone, ...]:
+        seen: set[str] = set()
+        for milestone in milestones:
+            if milestone.id in seen:
+                raise ValueError(f"two milestones are called {milestone.id!r}")
+            seen.add(milestone.id)
+        return milestones
+
+    def content_hash(self) -> str:
+        """Return the SHA-256 of the document's content."""
+        return hash_json(self.model_dump(mode="json"))
+
+    def components(self) -> Iterator[tuple[str, Any]]:
+        """Yield every switchable component as (name, part), e.g. ``("milestone:get-lamp", Milestone)``."""
+        for milestone in self.milestones:
+            yield f"milestone:{milestone.id}", milestone
+        for pathway in self.pathways:
+            yield f"pathway:{pathway.to}", pathway
+        for rule in self.rules:
+            yield f"rule:{rule.id}", rule
+        for hazard in self.hazards:
+            yield f"hazard:{hazard.id}", hazard
+        for name in ("progress", "refused", "setback"):
+            yield name, getattr(self.weights, name)
+
+    def component(self, name: str) -> Any:
+        """Return one component.
+
+        Raises:
+            UnknownNameError: There is none of that name; the nearest are suggested.
+        """
+        parts = dict(self.components())
+        if name not in parts:
+            raise UnknownNameError(
+                "component", name, parts, remedy="List them with `lookalike rewards show`."
+            )
+        return parts[name]
+
+    def without(self, names: Iterable[str]) -> RewardModel:
+        """Return the model without some components.
+
+        A milestone goes with the pathway steps that realise it, so it is neither paid nor recommended.
+        A weight (``progress``, ``refused``, ``setback``) is set to 0.
+        """
+        model = self
+        for name in names:
+            self.component(name)
+            kind, _, ident = name.partition(":")
+            if kind in {"progress", "refused", "setback"}:
+                model = model._with(weights=model.weights.model_copy(update={kind: 0.0}))
+            elif kind == "milestone":
+                model = model._without_milestone(ident)
+            elif kind == "pathway":
+                model = model._with(pathways=tuple(p for p in model.pathways if p.to != ident))
+            else:
+                field = "rules" if kind == "rule" else "hazards"
+                model = model._with(**{field: tuple(p for p in getattr(model, field) if p.id != ident)})
+        return model
+
+    def reweighted(self, name: str, value: float) -> RewardModel:
+        """Return the model with one component's value (or weight) set.
+
+        Raises:
+            RewardModelError: A pathway has no value of its own, or the value is out of range.
+        """
+        part = self.component(name)
+        kind, _, ident = name.partition(":")
+        if kind == "pathway":
+            raise RewardModelError(
+                "A pathway has no value of its own.",
+                got=name,
+                remedy="Set `progress`, or remove it with `without`.",
+            )
+        try:
+            if kind in {"progress", "refused", "setback"}:
+                weights = Weights.model_validate(self.weights.model_dump() | {kind: value})
+                return self._with(weights=weights)
+            field, attribute = {
+                "milestone": ("milestones", "value"),
+                "rule": ("rules", "weight"),
+                "hazard": ("hazards", "weight"),
+            }[kind]
+            changed = type(part).model_validate(part.model_dump() | {attribute: value})
+        except ValidationError as error:
+            raise RewardModelError(
+                f"{name} cannot have that value.", got=value, expected=error.errors()[0]["msg"]
+            ) from None
+        return self._with(**{field: tuple(changed if p.id == ident else p for p in getattr(self, field))})
+
+    def negated(self, name: str) -> RewardModel:
+        """Return the model with one milestone's or rule's value negated."""
+        part = self.component(name)
+        if isinstance(part, Milestone):
+            return self.reweighted(name, -part.value)
+        if isinstance(part, Rule):
+            return self.reweighted(name, -part.weight)
+        raise RewardModelError("Only milestones and rules can be negated.", got=name)
+
+    def _with(self, **changes: Any) -> RewardModel:
+        return self.model_copy(update=changes)
+
+    def _without_milestone(self, ident: str) -> RewardModel:
+        pathways = tuple(
+            p.model_copy(update={"steps": tuple(s for s in p.steps if s.milestone != ident)})
+            for p in self.pathways
+        )
+        milestones = tuple(
+            m.model_copy(update={"after": tuple(a for a in m.after if a != ident)})
+            for m in self.milestones
+            if m.id != ident
+        )
+        return self._with(milestones=milestones, pathways=pathways)
+
+
+def save_reward_model(model: RewardModel, path: Path) -> None:
+    """Write a reward model as YAML, atomically.
+
+    Raises:
+        RewardModelError: The folder is missing or cannot be written, or the disk is full.
+    """
+    data = model.model_dump(mode="json", exclude_none=True)
+    text = (
+        "# A LookALike reward model: what was worth doing, read off recordings. Edit it freely;\n"
+        "# `lookalike rewards show FILE` prints it, `lookalike rewards without FILE` removes a part.\n"
+        + yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=110)
+    )
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", dir=path.parent, delete=False, suffix=".part", encoding="utf-8"
+        ) as file:
+            file.write(text)
+        os.replace(file.name, path)
+    except OSError as error:
+        raise RewardModelError(
+            "The reward model cannot be written.",
+            got=f"{path}: {error.strerror}",
+            remedy="Free space or choose --out.",
+        ) from None
+
+
+def load_reward_model(path: Path) -> RewardModel:
+    """Read a reward model.
+
+    Raises:
+        RewardModelError: The file is missing, is not ours, is malformed or is from a newer version.
+    """
+    remedy = "Make one with `lookalike watch RECORDING --environment ENV --out model.yaml`."
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise RewardModelError(
+                "The reward-model file is too large.",
+                got=f"{path.stat().st_size} bytes",
+                expected=f"at most {_MAX_BYTES} bytes",
+                remedy=remedy,
+            )
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one is ten times faster
+        data = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506 - a safe loader
+    except FileNotFoundError:
+        raise RewardModelError("There is no such reward-model file.", got=path, remedy=remedy) from None
+    except OSError as error:
+        raise RewardModelError(
+            "The reward-model file cannot be read.", got=f"{path}: {error.strerror}"
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise RewardModelError(
+            "This is not a reward-model file: it is not YAML.", got=str(error).splitlines()[0], remedy=remedy
+        ) from None
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        found = data.get("format") if isinstance(data, dict) else type(data).__name__
+        raise RewardModelError(
+            "This is not a reward-model file.",
+            got=f"format {found!r} in {path.name}",
+            expected=f"a mapping with format: {FORMAT}",
+            remedy=remedy,
+        )
+    version = data.get("version")
+    if not isinstance(version, int) or version > VERSION or version < 1:
+        raise RewardModelError(
+            "The reward model has a version this program does not know.",
+            got=f"version {version!r}",
+            expected=f"1 to {VERSION}",
+            remedy="Upgrade lookalike, or write the file again with this version.",
+        )
+    try:
+        return RewardModel.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(p) for p in first["loc"])
+        raise RewardModelError(
+            f"The reward model has {error.error_count()} mistake(s); the first is at {where}.",
+            got=repr(first.get("input"))[:200],
+            expected=first["msg"],
+            remedy="Correct that line of the file.",
+        ) from None

@@ -1,0 +1,248 @@
+"""Where the player is, told from the text alone: places with their wordings, and the moves between them.
+
+A place is described at length once and in short later, and a maze describes many places alike. So a place
+is recognised by its wording *and* by the move that led there: an unseen short wording is taken for the
+place that the known move leads to when the two share a word; a wording that is met again by moving away
+from it is *ambiguous* and its places are told apart by the moves alone (dead reckoning).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field, replace
+
+from lookalike.rewards.text import Reading, content_words, is_look, normalise_action
+
+Edge = tuple[str, str]
+
+
+@dataclass
+class Place:
+    """A place of the game.
+
+    Attributes:
+        id: Short readable name, unique.
+        anchors: Keys of the sentences (or headings) that name it.
+        words: Content words of its longest description.
+        ambiguous: Other places have the same wording.
+    """
+
+    id: str
+    anchors: list[str]
+    words: frozenset[str]
+    ambiguous: bool = False
+
+
+@dataclass
+class PlaceMap:
+    """Places and moves, learnt from recordings and, on a copy, while playing.
+
+    Attributes:
+        places: By id.
+        edges: (place id, action) -> place id, the newest observation of that move.
+    """
+
+    places: dict[str, Place] = field(default_factory=dict)
+    edges: dict[Edge, str] = field(default_factory=dict)
+    _by_anchor: dict[str, list[str]] = field(default_factory=dict)
+    _incoming: dict[str, list[Edge]] | None = field(default=None, repr=False)
+    _distances: dict[str, dict[str, int]] = field(default_factory=dict, repr=False)
+
+    def copy(self) -> PlaceMap:
+        """Return an independent copy: what is learnt in one episode stays there."""
+        places = {k: Place(p.id, list(p.anchors), p.words, p.ambiguous) for k, p in self.places.items()}
+        by_anchor = {k: list(v) for k, v in self._by_anchor.items()}
+        return PlaceMap(places, dict(self.edges), by_anchor, None, {})
+
+    def add(self, place: Place) -> None:
+        """Add a place (used when a document is loaded)."""
+        self.places[place.id] = place
+        for anchor in place.anchors:
+            self._by_anchor.setdefault(anchor, []).append(place.id)
+
+    def add_edge(self, origin: str, action: str, target: str) -> None:
+        """Note that ``action`` led from ``origin`` to ``target``."""
+        if self.edges.get((origin, action)) != target:
+            self.edges[(origin, action)] = target
+            self._incoming = None
+            self._distances.clear()
+
+    def remove_edge(self, origin: str, action: str) -> None:
+        """Forget a move, if it is known."""
+        if self.edges.pop((origin, action), None) is not None:
+            self._incoming = None
+            self._distances.clear()
+
+    def locate(self, reading: Reading, previous: str | None, action: str | None) -> str | None:
+        """Say where a reply shows the player, learning new wordings, places and moves on the way.
+
+        Args:
+            reading: The reply.
+            previous: Place before the action, or ``None`` where unknown.
+            action: The command that led here, or ``None`` at the start.
+
+        Returns:
+            A place id, ``previous`` where the reply describes no place, or ``None`` where a maze's wording
+            was met in a way that is not known yet.
+        """
+        act = normalise_action(action) if action is not None else None
+        if reading.anchor is None:
+            reading = self._read_unconventional(reading, act)
+        if reading.anchor is None:
+            return previous
+        place = self._identify(reading, previous, act)
+        if place is not None and previous is not None and act and place != previous and not is_look(act):
+            self.add_edge(previous, act, place)
+        return place
+
+    def _read_unconventional(self, reading: Reading, action: str | None) -> Reading:
+        """Take a reply's first sentence for a place where a known move was not refused."""
+        first = reading.sentences[0] if reading.sentences else ""
+        origins = {origin for (origin, a) in self.edges if a == action}
+        if len(origins) < 2 or reading.failure or reading.questions or len(first.split()) < 4:
+            return reading
+        return replace(reading, anchor=first, description=content_words(first), lead=())
+
+    def _identify(self, reading: Reading, previous: str | None, action: str | None) -> str | None:
+        anchor = reading.anchor or ""
+        predicted = (
+            self.edges.get((previous, action)) if previous is not None and action is not None else None
+        )
+        known = self._by_anchor.get(anchor, [])
+        if known and not self.places[known[0]].ambiguous:
+            if self._moved_to_same_wording(reading, previous, action, known[0], predicted):
+                self.places[known[0]].ambiguous = True
+                return self._new(anchor, reading.description, ambiguous=True)
+            return known[0]
+        if known:
+            return self._in_maze(anchor, reading, previous, action, predicted)
+        if reading.failure and previous is not None:
+            return self._extend(previous, anchor, reading.description)
+        words = content_words(anchor)
+        if predicted is not None and words & self.places[predicted].words and "dark" not in words:
+            return self._extend(predicted, anchor, reading.description)
+        if len(anchor.split()) <= 8 and words:
+            fits = [p for p in self.places.values() if words <= p.words and not p.ambiguous]
+            fits.sort(key=lambda p: (len(p.words), p.id))
+            if fits and "dark" not in words:
+                return self._extend(fits[0].id, anchor, reading.description)
+        return self._new(anchor, reading.description)
+
+    def _moved_to_same_wording(
+        self, reading: Reading, previous: str | None, action: str | None, known: str, predicted: str | None
+    ) -> bool:
+        """Tell a maze: a move that works elsewhere ends in the very words it began with."""
+        if previous != known or action is None or is_look(action) or reading.lead or reading.failure:
+            return False
+        moves_elsewhere = any(a == action for (_, a) in self.edges)
+        return predicted not in (None, known) or (moves_elsewhere and reading.anchor in reading.sentences[:1])
+
+    def _in_maze(
+        self, anchor: str, reading: Reading, previous: str | None, action: str | None, predicted: str | None
+    ) -> str | None:
+        if predicted is not None and anchor in self.places[predicted].anchors and not reading.failure:
+            return predicted
+        if previous is None or action is None:
+            return None
+        stayed = reading.failure or reading.lead or is_look(action)
+        if stayed and anchor in self.places[previous].anchors:
+            return previous
+        return self._new(anchor, reading.description, ambiguous=True)
+
+    def _extend(self, place_id: str, anchor: str, words: frozenset[str]) -> str:
+        place = self.places[place_id]
+        place.anchors.append(anchor)
+        place.words = place.words | words
+        self._by_anchor.setdefault(anchor, []).append(place_id)
+        return place_id
+
+    def _new(self, anchor: str, words: frozenset[str], *, ambiguous: bool = False) -> str:
+        names = [w for w in anchor.split() if content_words(w)][:4] or anchor.split()[:3]
+        stem = "-".join(names) or "place"
+        place_id, n = stem, 1
+        while place_id in self.places:
+            n += 1
+            place_id = f"{stem}-{n}"
+        self.add(Place(place_id, [anchor], words | content_words(anchor), ambiguous))
+        return place_id
+
+    def merge_twins(self) -> dict[str, str]:
+        """Join places that turn out to be one.
+
+        A long and a short wording met on different ways in look like two places. They are one when they
+        share a word and a move to or from the same place, and no move contradicts it.
+
+        Returns:
+            Which place id was taken into which.
+        """
+        merged: dict[str, str] = {}
+        while pair := self._find_twins():
+            keep, drop = pair
+            merged[drop] = keep
+            gone = self.places.pop(drop)
+            kept = self.places[keep]
+            kept.anchors += [a for a in gone.anchors if a not in kept.anchors]
+            kept.words |= gone.words
+            for anchor in gone.anchors:
+                self._by_anchor[anchor] = [keep]
+            edges = [
+                ((keep if p == drop else p, a), keep if q == drop else q) for (p, a), q in self.edges.items()
+            ]
+            self.edges = {edge: end for edge, end in edges if edge[0] != end}
+            self._incoming = None
+            self._distances.clear()
+        return merged
+
+    def _find_twins(self) -> tuple[str, str] | None:
+        """Find a place first met in a short wording ("You're in …") and the long one it belongs to."""
+        outgoing: dict[str, dict[str, str]] = {}
+        incoming: dict[str, set[Edge]] = {}
+        for (origin, action), end in self.edges.items():
+            outgoing.setdefault(origin, {})[action] = end
+            incoming.setdefault(end, set()).add((origin, action))
+        best: tuple[tuple[int, int], str, str] | None = None
+        for short in self.places.values():
+            if short.ambiguous or not short.anchors[0].startswith("youre "):
+                continue
+            for place in self.places.values():
+                if place is short or place.ambiguous or place.anchors[0].startswith("youre "):
+                    continue
+                ours, theirs = outgoing.get(place.id, {}), outgoing.get(short.id, {})
+                shared = ours.keys() & theirs.keys()
+                if (
+                    any(ours[a] != theirs[a] for a in shared)
+                    or short.id in ours.values()
+                    or place.id in theirs.values()
+                ):
+                    continue
+                words = len(content_words(short.anchors[0]) & place.words)
+                moves = len(shared) + len(incoming.get(place.id, set()) & incoming.get(short.id, set()))
+                if words and moves and (best is None or (moves, words) > best[0]):
+                    best = ((moves, words), place.id, short.id)
+        return (best[1], best[2]) if best else None
+
+    def distances(self, target: str) -> dict[str, int]:
+        """Return the number of moves from every place to ``target``; unreachable places are absent."""
+        if target not in self._distances:
+            if self._incoming is None:
+                self._incoming = {}
+                for edge, end in self.edges.items():
+                    self._incoming.setdefault(end, []).append(edge)
+            found = {target: 0}
+            queue = deque([target])
+            while queue:
+                here = queue.popleft()
+                for origin, _ in self._incoming.get(here, ()):
+                    if origin not in found:
+                        found[origin] = found[here] + 1
+                        queue.append(origin)
+            self._distances[target] = found
+        return self._distances[target]
+
+    def next_moves(self, place: str, target: str) -> list[str]:
+        """Return the actions that bring ``place`` one move nearer to ``target``, in a fixed order."""
+        distances = self.distances(target)
+        if place not in distances or place == target:
+            return []
+        want = distances[place] - 1
+        return [a for (p, a), end in self.edges.items() if p == place and distances.get(end) == want]

@@ -1,0 +1,341 @@
+"""Applies a reward model to one episode: reward or punishment after a step, and a preview before it.
+
+The value of a step is the sum, clipped to [-1, 1], of what its components say:
+
+- ``milestone:*``: a milestone reached now for the first time pays its value, once;
+- ``progress``: potential shaping (Ng, Harada and Russell 1999, with gamma = 1). The potential is minus the
+  number of moves from here to the next waypoint, so a move nearer earns what a move away costs, and waiting
+  earns nothing;
+- ``rule:*``: the action was (or was not) what people did on seeing the same sentence;
+- ``hazard:*``: the action that preceded a setback on the same cue; ``setback``: one happened;
+- ``refused``: the game refused the command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lookalike.core.types import Observation, Transition, Verdict
+from lookalike.rewards.belief import Belief, Followed
+from lookalike.rewards.document import Hazard, Milestone, RewardModel, Rule
+from lookalike.rewards.plan import Plan, Waypoint, compile_plan
+from lookalike.rewards.text import Reading, is_look, normalise_action, read_text
+
+_REFUSALS_PER_WAYPOINT = 2
+_TRIES_PER_WAYPOINT = 6
+_NO_TEXT = read_text("")
+
+
+class RewardModelScorer:
+    """One episode under a reward model (core.protocols.EpisodeScorer)."""
+
+    def __init__(self, model: RewardModel | Plan) -> None:
+        self.plan = model if isinstance(model, Plan) else compile_plan(model)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._belief = Belief(self.plan.places.copy())
+        self._reached: set[str] = set()
+        self._next = 0
+        self._tries = 0
+        self._refusals = 0
+        self._refused: dict[str, int] = {}
+        self._put_down: set[str] = set()
+        self._reading = _NO_TEXT
+
+    def start(self, observation: Observation) -> None:
+        """Begin an episode."""
+        self._begin()
+        self._reading = read_text(observation.text or "")
+        self._belief.start(self._reading)
+        self._skip_what_needs_no_doing()
+
+    @property
+    def reached(self) -> frozenset[str]:
+        """Ids of the milestones reached so far."""
+        return frozenset(self._reached)
+
+    @property
+    def place(self) -> str | None:
+        """Where the player seems to be."""
+        return self._belief.place
+
+    @property
+    def waypoint(self) -> Waypoint | None:
+        """What the recording did next and this episode has not."""
+        return self.plan.waypoints[self._next] if self._next < len(self.plan.waypoints) else None
+
+    def score(self, transition: Transition) -> Verdict:
+        """Give reward or punishment for a step that was played, and follow it."""
+        action = normalise_action(transition.action or "")
+        before = read_text(transition.before.text or "")
+        after = read_text(transition.after.text or "")
+        target = self.waypoint
+        distance = self._distance(target)
+        seen = self._belief.follow(action, after)
+        self._reading = after
+        parts: dict[str, float] = {}
+        self._score_milestones(seen, after, parts)
+        at_waypoint = target is not None and action == target.do and seen.origin == target.at
+        self._score_progress(target, distance, at_waypoint and not after.failure, after, parts)
+        self._score_cues(before, action, after, parts)
+        self._advance(target, at_waypoint, after, action, seen)
+        return _verdict(parts)
+
+    def preview(self, observation: Observation, actions: Sequence[str]) -> list[Verdict]:
+        """Say what actions would be worth here, before they are played.
+
+        What the document does not cover is worth 0.
+        """
+        reading = read_text(observation.text or "")
+        wanted = self.recommend(observation)
+        return [self._preview(reading, normalise_action(a), wanted) for a in actions]
+
+    def recommend(self, observation: Observation) -> list[str]:
+        """Return actions worth doing here, best first; empty where the document does not help."""
+        reading = read_text(observation.text or "")
+        rules = [rule.action for rule in self._rules(reading) if rule.polarity * rule.weight > 0]
+        if reading.questions and rules:
+            return rules
+        missing = self._missing_here(reading) + self._too_much(reading)
+        target = self.waypoint
+        moves: list[str] = []
+        if target is not None and self._belief.place is not None:
+            if self._belief.place == target.at:
+                moves = [target.do]
+            else:
+                moves = self._belief.places.next_moves(self._belief.place, target.at)
+        return list(dict.fromkeys([*rules, *missing, *moves]))
+
+    def _preview(self, reading: Reading, action: str, wanted: Sequence[str]) -> Verdict:
+        parts: dict[str, float] = {}
+        for rule in self._rules(reading):
+            if rule.action == action:
+                parts[f"rule:{rule.id}"] = rule.polarity * rule.weight
+        for hazard in self._hazards(reading, action):
+            parts[f"hazard:{hazard.id}"] = -hazard.weight
+        weights = self.plan.model.weights
+        place, target = self._belief.place, self.waypoint
+        if self._refused.get(action, 0) >= _REFUSALS_PER_WAYPOINT:
+            parts["refused"] = weights.refused
+        elif target is not None and place == target.at and action == target.do:
+            parts["progress"] = weights.progress
+            milestone = self.plan.by_id.get(target.milestone or "")
+            if milestone is not None and milestone.id not in self._reached:
+                parts[f"milestone:{milestone.id}"] = milestone.value
+        elif place is not None and (end := self._belief.places.edges.get((place, action))) is not None:
+            if target is not None:
+                distances = self._belief.places.distances(target.at)
+                if place in distances and end in distances:
+                    parts["progress"] = weights.progress * _unit(distances[place] - distances[end])
+            for milestone in self._visits(end):
+                parts[f"milestone:{milestone.id}"] = milestone.value
+        elif action in wanted:
+            parts["progress"] = weights.progress
+        return _verdict(parts)
+
+    def _visits(self, place: str) -> list[Milestone]:
+        found = self.plan.milestones.get(("place", place), ())
+        return [m for m in found if m.id not in self._reached]
+
+    def _cued(self, reading: Reading) -> list[Rule]:
+        """Return the rules whose cue is seen."""
+        if not self.plan.rules:
+            return []
+        return [rule for sentence in reading.sentences for rule in self.plan.rules_for(sentence)]
+
+    def _rules(self, reading: Reading) -> list[Rule]:
+        """Return the rules whose cue is seen and whose object is at hand."""
+        held = self._belief.held
+        return [
+            rule
+            for rule in self._cued(reading)
+            if (rule.requires is None or rule.requires in held) and not self._refused.get(rule.action)
+        ]
+
+    def _hazards(self, reading: Reading, action: str) -> list[Hazard]:
+        if not self.plan.hazards:
+            return []
+        return [
+            h
+            for s in reading.sentences
+            if s in self.plan.hazards
+            for h in self.plan.hazards[s]
+            if h.action == action
+        ]
+
+    def _missing_here(self, reading: Reading) -> list[str]:
+        """Return commands that take what should be at hand and lies here.
+
+        Either the person held it at this point of the recording, or the person took it later somewhere
+        else: it was displaced (thrown, dropped in a death, stolen). What the plan itself put down stays.
+        """
+        target = self.waypoint
+        if target is None:
+            return []
+        held, here = self._belief.held, self._belief.place
+        words = reading.lying
+        if not words:
+            return []
+        later: dict[str, Waypoint] = {}
+        for waypoint in self.plan.waypoints[self._next :]:
+            if waypoint.gets and waypoint.gets not in self._put_down:
+                later.setdefault(waypoint.gets, waypoint)
+        wanted = {r.requires: f"get {r.requires}" for r in self._cued(reading) if r.requires}
+        wanted |= {thing: f"get {thing}" for thing in sorted(target.holding)}
+        wanted |= {thing: waypoint.do for thing, waypoint in later.items() if waypoint.at != here}
+        return [
+            do
+            for thing, do in wanted.items()
+            if thing not in held and thing.split()[-1] in words and not self._refused.get(do)
+        ]
+
+    def _too_much(self, reading: Reading) -> list[str]:
+        """Return commands that put down what the person did not carry here, when the hands are full."""
+        target = self.waypoint
+        if target is None or not reading.full_hands:
+            return []
+        return [f"drop {thing}" for thing in sorted(self._belief.held - target.holding)]
+
+    def _distance(self, target: Waypoint | None) -> int | None:
+        place = self._belief.place
+        if target is None or place is None:
+            return None
+        return self._belief.places.distances(target.at).get(place)
+
+    def _score_milestones(self, seen: Followed, after: Reading, parts: dict[str, float]) -> None:
+        index = self.plan.milestones
+        keys: list[tuple[str, str]] = []
+        if seen.taken:
+            keys.append(("holds", seen.taken))
+        if seen.left:
+            keys.append(("leaves", seen.left))
+        if seen.place is not None and seen.place != seen.origin:
+            keys.append(("place", seen.place))
+        keys.extend(("says", s) for s in after.sentences if ("says", s) in index)
+        for name in keys:
+            for milestone in index.get(name, ()):
+                if milestone.id in self._reached:
+                    continue
+                place = milestone.detect.place
+                if place is None or place == seen.place:
+                    self._reached.add(milestone.id)
+                    parts[f"milestone:{milestone.id}"] = milestone.value
+
+    def _score_progress(
+        self,
+        target: Waypoint | None,
+        before: int | None,
+        reached: bool,
+        after: Reading,
+        parts: dict[str, float],
+    ) -> None:
+        weight = self.plan.model.weights.progress
+        if target is None or not weight:
+            return
+        if reached:
+            parts["progress"] = weight
+            return
+        now = self._distance(target)
+        if before is not None and now is not None and before != now and not after.setback:
+            parts["progress"] = weight * _unit(before - now)
+
+    def _score_cues(self, before: Reading, action: str, after: Reading, parts: dict[str, float]) -> None:
+        plan = self.plan
+        for sentence in before.sentences:
+            for rule in plan.rules_for(sentence):
+                if rule.action == action and not after.failure:
+                    parts[f"rule:{rule.id}"] = rule.polarity * rule.weight
+            for hazard in plan.hazards.get(sentence, ()):
+                if hazard.action == action:
+                    parts[f"hazard:{hazard.id}"] = -hazard.weight
+        weights = plan.model.weights
+        if after.setback is not None:
+            parts["setback"] = weights.setback
+        if after.failure and not is_look(action):
+            parts["refused"] = weights.refused
+
+    def _advance(
+        self, target: Waypoint | None, at_waypoint: bool, after: Reading, action: str, seen: Followed
+    ) -> None:
+        """Follow the plan: what was done is behind, what cannot be done is left out."""
+        if seen.place != seen.origin:
+            self._refused.clear()
+        if after.failure:
+            self._refused[action] = self._refused.get(action, 0) + 1
+            self._drop_closed_way(seen.origin, action)
+        if target is not None and at_waypoint:
+            if after.failure:
+                self._refusals += _REFUSALS_PER_WAYPOINT if after.absent else 1
+            else:
+                self._tries += 1
+                says = (
+                    self.plan.by_id[target.milestone].detect.says
+                    if target.milestone in self.plan.by_id
+                    else None
+                )
+                if (
+                    says is None
+                    or says in after.sentences
+                    or after.questions
+                    or self._tries >= _TRIES_PER_WAYPOINT
+                ):
+                    self._pass(target)
+            if target is self.waypoint and self._refusals >= _REFUSALS_PER_WAYPOINT:
+                self._pass(None)
+        self._skip_what_needs_no_doing()
+
+    def _drop_closed_way(self, origin: str | None, action: str) -> None:
+        """Forget a move that was refused again and again: the way is closed in this episode."""
+        if origin is not None and self._refused[action] >= 2 * _REFUSALS_PER_WAYPOINT:
+            self._belief.places.remove_edge(origin, action)
+
+    def _pass(self, accomplished: Waypoint | None) -> None:
+        if accomplished is not None and accomplished.leaves:
+            self._put_down.add(accomplished.leaves)
+        self._next += 1
+        self._tries = self._refusals = 0
+
+    def _skip_what_needs_no_doing(self) -> None:
+        """Go past waypoints whose effect is there already, or that nothing leads to from here."""
+        while (target := self.waypoint) is not None:
+            held = self._belief.held
+            have = target.gets is not None and target.gets in held
+            gone = target.leaves is not None and target.leaves in target.holding and target.leaves not in held
+            if not (have or gone or self._unreachable(target)):
+                return
+            self._pass(None)
+
+    def _unreachable(self, target: Waypoint) -> bool:
+        place = self._belief.place
+        if place is None or place not in self.plan.places.places:
+            return False
+        return self._distance(target) is None
+
+
+def _unit(value: int) -> int:
+    return max(-1, min(1, value))
+
+
+def _verdict(parts: dict[str, float]) -> Verdict:
+    value = max(-1.0, min(1.0, sum(parts.values())))
+    return Verdict(round(value, 6), {k: round(v, 6) for k, v in parts.items()}, _feedback(parts))
+
+
+def _feedback(parts: dict[str, float]) -> str:
+    """Say in one sentence what spoke most."""
+    if not parts:
+        return ""
+    name = max(parts, key=lambda k: (abs(parts[k]), k))
+    kind, _, ident = name.partition(":")
+    words = {
+        "milestone": f"Reached {ident}.",
+        "progress": "Nearer to the next milestone."
+        if parts[name] > 0
+        else "Further from the next milestone.",
+        "rule": "People did this here." if parts[name] > 0 else "People avoided this here.",
+        "hazard": "This led to a setback before.",
+        "setback": "That was a setback.",
+        "refused": "The game refused that.",
+    }
+    return words.get(kind, "")
