@@ -128,7 +128,8 @@ class EmbeddedModel:
         """
         request = CompletionRequest(prompt, temperature=1.0, seed=0, allowed_replies=tuple(replies))
         with self._lock:
-            stored, _ = self._distribution(*_checked(request))
+            prompt, allowed = _checked(request)
+            stored, _ = self._distribution(prompt, allowed or ())
         shares = at_temperature(stored.log_p, 1.0)
         ranked = sorted(zip(stored.replies, shares, strict=True), key=lambda item: (-item[1], item[0]))
         return {reply: float(share) for reply, share in ranked}
@@ -185,8 +186,13 @@ class EmbeddedModel:
         """Return a distribution and the tokens it took; ``None`` where the cache had it."""
         key = self._key(prompt, "distribution", list(replies))
         if (cached := self._cached(key)) is not None:
-            fields = {k: tuple(v) if isinstance(v, list) else v for k, v in cached.items()}
-            return _Stored(**fields), None
+            stored = _Stored(
+                tuple(cached["replies"]),
+                tuple(cached["log_p"]),
+                tuple(cached["reply_tokens"]),
+                int(cached["prompt_tokens"]),
+            )
+            return stored, None
         network = self._loaded()
         before = network.computed_tokens
         tokens = network.encode(prompt)
@@ -270,7 +276,7 @@ def _checked(request: CompletionRequest) -> tuple[str, tuple[str, ...] | None]:
             "The embedded model continues transcripts.",
             got="an empty prompt" if request.prompt == "" else f"chat messages: {request.prompt!r}",
             expected="a prompt that is one text (style 'transcript')",
-            remedy="render the situation in the model's declared style: render(situation, role, style=model.style)",
+            remedy="render the situation in the model's declared style: render(situation, role, model.style)",
         )
     if not (math.isfinite(request.temperature) and request.temperature >= 0) or request.seed < 0:
         raise ModelError(

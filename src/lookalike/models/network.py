@@ -126,7 +126,8 @@ class Network:
         logits = self._run(rest, start, wanted=[len(rest) - 1])
         self._length = len(tokens)
         self._ancestors = []
-        return log_softmax(logits[0])[0]
+        last: NDArray[np.float32] = log_softmax(logits[0])[0]
+        return last
 
     def branch(self, tokens: Sequence[int], parents: Sequence[int]) -> NDArray[np.float32]:
         """Compute nodes of a tree that grows from the prompt's end.

@@ -15,7 +15,9 @@ LOG_FLOOR = -60.0
 """Log-probability below which a reply counts as never said (e^-60); keeps sums finite."""
 
 
-def at_temperature(log_probabilities: Sequence[float], temperature: float) -> NDArray[np.float64]:
+def at_temperature(
+    log_probabilities: Sequence[float] | NDArray[np.float32], temperature: float
+) -> NDArray[np.float64]:
     """Return probabilities proportional to ``p ** (1 / temperature)``.
 
     Args:

@@ -112,9 +112,9 @@ def _build(sequences: Sequence[Sequence[int]]) -> _Node:
 
 def _pass_down(node: _Node) -> None:
     """Give the children of a computed node their log-probability from the prompt's end."""
-    assert node.followers is not None
-    for child in node.children.values():
-        child.log_p = node.log_p + float(node.followers[child.token])
+    if node.followers is not None:
+        for child in node.children.values():
+            child.log_p = node.log_p + float(node.followers[child.token])
 
 
 def _triage(root: _Node) -> tuple[list[_Node], list[_Node]]:

@@ -1,0 +1,158 @@
+"""The language-model player: one batch of requests for all roles of a step.
+
+With the ``admissible_actions`` handicap the model may only reply with an action the environment offers.
+Without it the model writes freely and its reply is normalised, never interpreted: a reply that is no
+action is asked for once more with the error, and then stands as not executable.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+
+from lookalike.core.errors import CapabilityError
+from lookalike.core.protocols import Completion, CompletionRequest, LanguageModel
+from lookalike.core.seeds import derive_seed
+from lookalike.core.types import Proposal, Role, Situation
+from lookalike.models.rendering import Budget, render
+
+MAX_ACTION_CHARACTERS = 60
+_INNER_MARKS = frozenset(" '-")
+_DECORATION = " \t>.!\"'`*"
+
+
+class LanguageModelPlayer:
+    """A Player that asks a language model.
+
+    Args:
+        model: The back end; the prompt is rendered in the style it declares.
+        admissible: Whether replies are restricted to the situation's admissible actions (a handicap).
+        budget: How much of a situation goes into a prompt; ``None`` for the style's default.
+        max_tokens: Limit of a free reply.
+    """
+
+    name = "llm"
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        admissible: bool = True,
+        *,
+        budget: Budget | None = None,
+        max_tokens: int = 12,
+    ) -> None:
+        self.model = model
+        self.admissible = admissible
+        self.budget = budget
+        self.max_tokens = max_tokens
+
+    def start_episode(self, *, seed: int) -> None:
+        """Nothing is kept between episodes."""
+
+    def propose(self, situation: Situation, roles: Sequence[Role], *, seed: int) -> list[Proposal]:
+        """Return one proposal a role, in the roles' order, from one batch of requests.
+
+        Args:
+            situation: What the roles are shown.
+            roles: Who is asked; their temperatures apply to one shared distribution.
+            seed: Of this step; every role's own seed is derived from it and the role's name.
+
+        Raises:
+            CapabilityError: ``admissible`` is on and the situation has no admissible actions.
+            ModelError: The model fails.
+        """
+        if not roles:
+            return []
+        allowed = self._allowed(situation)
+        completions = self.model.complete(
+            [self._request(situation, role, allowed, seed=derive_seed(seed, role.name)) for role in roles]
+        )
+        proposals = [
+            _proposal(role, completion, allowed) for role, completion in zip(roles, completions, strict=True)
+        ]
+        again = [i for i, proposal in enumerate(proposals) if proposal.action is None]
+        if not again:
+            return proposals
+        requests = []
+        for i in again:
+            error = why_no_action(proposals[i].reply or "", allowed) or ""
+            own_seed = derive_seed(seed, roles[i].name, "again")
+            requests.append(self._request(situation, roles[i], allowed, seed=own_seed, error=error))
+        for i, completion in zip(again, self.model.complete(requests), strict=True):
+            second = _proposal(roles[i], completion, allowed)
+            proposals[i] = Proposal(
+                roles[i],
+                second.action,
+                second.probability,
+                usage=proposals[i].usage + second.usage,
+                reply=second.reply,
+            )
+        return proposals
+
+    def _allowed(self, situation: Situation) -> tuple[str, ...] | None:
+        if not self.admissible:
+            return None
+        if not situation.admissible_actions:
+            raise CapabilityError(
+                "The player was told to choose among admissible actions, and there are none.",
+                got=f"admissible_actions={situation.admissible_actions!r} at step {situation.step}",
+                expected="at least one action from an environment with the capability 'admissible_actions'",
+                remedy="use LanguageModelPlayer(model, admissible=False) for free text",
+            )
+        return situation.admissible_actions
+
+    def _request(
+        self,
+        situation: Situation,
+        role: Role,
+        allowed: tuple[str, ...] | None,
+        *,
+        seed: int,
+        error: str | None = None,
+    ) -> CompletionRequest:
+        return CompletionRequest(
+            prompt=render(situation, role, self.model.style, budget=self.budget, error=error),
+            temperature=role.temperature,
+            seed=seed,
+            allowed_replies=allowed,
+            max_tokens=self.max_tokens,
+        )
+
+
+def normalise_action(reply: str) -> str:
+    """Return a reply as it would be typed: one case, single blanks, without quotes, ``>`` or a full stop.
+
+    Nothing is guessed: no word is added, dropped, corrected or replaced.
+    """
+    line = unicodedata.normalize("NFKC", reply).strip()
+    return " ".join(line.strip(_DECORATION).lower().split(" ")) if "\n" not in line else line
+
+
+def why_no_action(reply: str, allowed: Sequence[str] | None = None) -> str | None:
+    """Return why a reply is no action, as a sentence for the player, or ``None`` if it is one.
+
+    Args:
+        reply: The raw reply.
+        allowed: Admissible actions; ``None`` for free text, where an action is one line of at most
+            ``MAX_ACTION_CHARACTERS`` characters that holds words only.
+    """
+    action = normalise_action(reply)
+    if not action:
+        return "An empty line is no command."
+    if "\n" in action:
+        return "A command is one line."
+    if len(action) > MAX_ACTION_CHARACTERS:
+        return f"A command has at most {MAX_ACTION_CHARACTERS} characters."
+    if allowed is not None:
+        return None if action in allowed or reply.strip() in allowed else "That command is not in the list."
+    if not all(c.isalnum() or c in _INNER_MARKS for c in action):
+        return "A command is made of words only."
+    return None
+
+
+def _proposal(role: Role, completion: Completion, allowed: tuple[str, ...] | None) -> Proposal:
+    reply = completion.text
+    if why_no_action(reply, allowed) is not None:
+        return Proposal(role, None, None, usage=completion.usage, reply=reply)
+    action = reply.strip() if allowed is not None and reply.strip() in allowed else normalise_action(reply)
+    return Proposal(role, action, completion.probability, usage=completion.usage)
