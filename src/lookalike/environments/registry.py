@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import cast
 
 from lookalike.core.errors import GameError, UnknownNameError, UsageError
@@ -30,18 +31,22 @@ class _Entry:
     id: str
     loader: str | Loader
     description: str
+    goals: Path | None
 
 
 _entries: dict[str, _Entry] = {}
 
 
-def register_environment(id: str, loader: str | Loader, *, description: str = "") -> None:
+def register_environment(
+    id: str, loader: str | Loader, *, description: str = "", goals: Path | None = None
+) -> None:
     """Register an environment.
 
     Args:
         id: Lower-case name, e.g. ``"colossal-cave"``; with a final colon, a family.
         loader: Makes it; see the module's docstring. To run in a worker process it must be importable.
         description: One line for listings.
+        goals: Its goal file, found from then on by ``load_goals(id)``.
 
     Raises:
         UsageError: The id is taken or malformed.
@@ -60,7 +65,7 @@ def register_environment(id: str, loader: str | Loader, *, description: str = ""
             expected=f"an id besides {', '.join(sorted(_entries))}",
             remedy="Choose another id.",
         )
-    _entries[id] = _Entry(id, loader, description)
+    _entries[id] = _Entry(id, loader, description, goals)
 
 
 def environment_ids() -> tuple[str, ...]:
@@ -72,6 +77,11 @@ def environment_ids() -> tuple[str, ...]:
 def environment_description(id: str) -> str:
     """Return the one-line description an environment was registered with."""
     return _find(id)[0].description
+
+
+def environment_goal_file(id: str) -> Path | None:
+    """Return the goal file an environment was registered with; ``None`` for the shipped one."""
+    return _find(id)[0].goals
 
 
 def make_environment(
