@@ -42,7 +42,7 @@ class ReplayPlayer:
         """
         return cls(demonstration.trajectory.actions)
 
-    def start_episode(self, *, seed: int) -> None:  # noqa: ARG002
+    def start_episode(self, *, seed: int) -> None:
         """Nothing to forget: the situation's step says where we are."""
 
     def propose(
