@@ -1,1 +1,8 @@
-"""TODO."""
+"""How players decide together: the step loop, roles, the council, worlds and memory."""
+
+from lookalike.swarm.config import DEFAULT_TEMPERATURES, SwarmConfig, roles_at
+from lookalike.swarm.council import decide
+from lookalike.swarm.loop import Episode
+from lookalike.swarm.memory import Entry, SwarmMemory
+
+__all__ = ["DEFAULT_TEMPERATURES", "Entry", "Episode", "SwarmConfig", "SwarmMemory", "decide", "roles_at"]
