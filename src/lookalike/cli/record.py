@@ -1,0 +1,128 @@
+"""``lookalike record``: leave a recording behind, of a person playing or of commands replayed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+
+import typer
+
+from lookalike.cli.failures import keep
+from lookalike.cli.options import JsonOption, parse_seed, usage_error
+from lookalike.cli.output import emit, emit_json, plain, progress, say
+
+if TYPE_CHECKING:
+    from lookalike.recordings import Recorded
+
+DEFAULT_SEED = 1
+WALKTHROUGH = "walkthrough:"
+
+
+class Script(NamedTuple):
+    """Commands to replay, and what is known of them."""
+
+    commands: tuple[str, ...]
+    seed: int | None
+    licence: str | None
+    player_kind: Literal["human", "scripted"]
+
+
+def record(
+    environment: Annotated[str, typer.Argument(help="Environment id; see `lookalike environments list`.")],
+    out: Annotated[Path, typer.Option(help="The video, .mp4 or .webm; the event log goes beside it.")],
+    replay: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|walkthrough:N",
+            help="Replay the commands in this file, or play 1 to 4 of the adventure package, instead of "
+            "letting a person play.",
+        ),
+    ] = None,
+    seed: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N", help="Seed of the game; a walkthrough's own seed, otherwise 1, by default."
+        ),
+    ] = None,
+    licence: Annotated[
+        str | None, typer.Option(help="Licence of the recording, as an SPDX expression.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Record a play as a video of the terminal and an event log.
+
+    Without --replay a person plays here, in the terminal; Ctrl-C or the end of input ends the play and
+    keeps it.
+    """
+    script = None if replay is None else _script(replay)
+    played_seed = parse_seed(seed) if seed is not None else script.seed if script else None
+    if played_seed is None:
+        played_seed = DEFAULT_SEED
+    if out.parent != Path():
+        out.parent.mkdir(parents=True, exist_ok=True)
+    keep(f"the event log {out.with_suffix('.jsonl')}, up to the last command")
+    if script is None:
+        recorded = _person(environment, seed=played_seed, out=out, licence=licence or "unknown")
+    else:
+        recorded = _replayed(environment, script, seed=played_seed, out=out, licence=licence)
+    if as_json:
+        emit_json(recorded._asdict())
+    else:
+        ending = f", {recorded.outcome}" if recorded.outcome else ""
+        emit(f"{recorded.video}: {recorded.steps} commands, {recorded.duration_s:.0f} s of play{ending}")
+        emit(f"{recorded.log}: its event log")
+
+
+def _script(replay: str) -> Script:
+    """Return the commands that ``--replay`` names."""
+    from lookalike.recordings import read_commands, shipped_play
+
+    if not replay.startswith(WALKTHROUGH):
+        return Script(read_commands(Path(replay)), None, None, "scripted")
+    number = replay.removeprefix(WALKTHROUGH)
+    if not (number.isascii() and number.isdigit()):
+        raise usage_error(
+            "A walkthrough is named by its number.",
+            got=repr(replay),
+            expected="walkthrough:1 to walkthrough:4",
+            remedy="write --replay walkthrough:2",
+        )
+    play = shipped_play(int(number))
+    # People wrote these plays; only the typing is done by us.
+    return Script(play.commands, play.seed, play.licence, "human")
+
+
+def _replayed(environment: str, script: Script, *, seed: int, out: Path, licence: str | None) -> Recorded:
+    from lookalike.environments import make_environment
+    from lookalike.recordings import record_replay
+
+    game = make_environment(environment)
+    try:
+        with progress(f"Recording {out.name}") as advance:
+            return record_replay(
+                game,
+                script.commands,
+                seed=seed,
+                out=out,
+                licence=licence or script.licence or "unknown",
+                player_kind=script.player_kind,
+                progress=lambda fraction: advance(round(100 * fraction), 100, "per cent"),
+            )
+    finally:
+        game.close()
+
+
+def _person(environment: str, *, seed: int, out: Path, licence: str) -> Recorded:
+    from lookalike.environments import make_environment
+    from lookalike.recordings import record_person
+
+    game = make_environment(environment)
+    try:
+        if sys.stdin.isatty():
+            say(f"You are playing {environment}. Ctrl-C or Ctrl-D ends the play and keeps it.\n")
+        return record_person(
+            game, seed=seed, out=out, read_line=input, write=lambda text: print(plain(text)), licence=licence
+        )
+    finally:
+        game.close()

@@ -1,0 +1,234 @@
+"""``lookalike rewards ...``: read a reward model, change it, and find out how far to trust it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lookalike.cli.options import JsonOption, usage_error
+from lookalike.cli.output import emit, emit_json, emit_table
+from lookalike.cli.recordings import read
+
+if TYPE_CHECKING:
+    from lookalike.core.types import Demonstration
+    from lookalike.rewards import RewardModel
+
+app = typer.Typer(no_args_is_help=True, help="Read, change and check reward models.")
+
+ModelArgument = Annotated[Path, typer.Argument(help="The reward model's YAML file.")]
+OutOption = Annotated[
+    Path | None, typer.Option("--out", help="Where to write the changed model; the original by default.")
+]
+ComponentsOption = Annotated[
+    list[str], typer.Option("--component", help="Component, e.g. milestone:get-lamp; may be repeated.")
+]
+
+
+@app.command("show")
+def show(
+    model: ModelArgument,
+    component: Annotated[
+        str | None, typer.Option(help="Show only this component, with its evidence, e.g. milestone:get-lamp.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print a reward model: how it was made, and every component with its value and evidence."""
+    from lookalike.rewards import load_reward_model
+
+    found = load_reward_model(model)
+    if component is not None:
+        part = found.component(component)
+        if as_json:
+            emit_json({component: part})
+        else:
+            emit(_component_text(component, part))
+        return
+    if as_json:
+        emit_json(found)
+        return
+    _print_model(found)
+
+
+@app.command("edit")
+def edit(
+    model: ModelArgument,
+    component: Annotated[str, typer.Option(help="Component to change, e.g. milestone:get-lamp.")],
+    value: Annotated[
+        float | None, typer.Option(min=-1, max=1, help="Set the component's value or weight.")
+    ] = None,
+    negate: Annotated[bool, typer.Option("--negate", help="Turn reward into punishment.")] = False,
+    weight: Annotated[
+        float | None, typer.Option(min=0, help="Multiply the component's value by this; at most 1 remains.")
+    ] = None,
+    out: OutOption = None,
+) -> None:
+    """Change one component's value: set it, multiply it, or negate it."""
+    from lookalike.rewards import load_reward_model, save_reward_model
+
+    if (value is not None) + negate + (weight is not None) != 1:
+        raise usage_error(
+            "It is not clear what to change.",
+            got=f"--value {value}, --negate {negate}, --weight {weight}",
+            expected="exactly one of --value V, --negate, --weight W",
+            remedy="name one of them",
+        )
+    found = load_reward_model(model)
+    before = _value(found.component(component))
+    if negate:
+        changed = found.negated(component)
+    elif value is not None:
+        changed = found.reweighted(component, value)
+    else:
+        if before is None:
+            changed = found.reweighted(component, 0.0)  # refuses, and says why
+        scaled = (before or 0.0) * (weight if weight is not None else 1.0)
+        changed = found.reweighted(component, max(-1.0, min(1.0, scaled)))
+    target = out or model
+    save_reward_model(changed, target)
+    emit(f"{component}: {before} -> {_value(changed.component(component))} in {target}")
+
+
+@app.command("without")
+def without(model: ModelArgument, component: ComponentsOption, out: OutOption = None) -> None:
+    """Remove components; a milestone goes with the pathway steps that lead to it."""
+    from lookalike.rewards import load_reward_model, save_reward_model
+
+    found = load_reward_model(model)
+    changed = found.without(component)
+    target = out or model
+    save_reward_model(changed, target)
+    emit(f"without {', '.join(component)}: {target}")
+
+
+@app.command("score")
+def score(
+    model: ModelArgument,
+    recording: Annotated[Path, typer.Argument(help="Recording to score.")],
+    all_steps: Annotated[bool, typer.Option("--all", help="Also the steps whose verdict is 0.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Give the verdict on every step of a recording, broken down by component."""
+    from lookalike.rewards import load_reward_model
+
+    found = load_reward_model(model)
+    demonstration = read(recording)
+    rows = _verdicts(found, demonstration)
+    if as_json:
+        emit_json({"recording": demonstration.id, "verdicts": rows})
+        return
+    shown = [r for r in rows if all_steps or r["value"]]
+    emit_table(
+        f"{recording.name}: {len(shown)} of {len(rows)} steps",
+        ("step", "action", "verdict", "components"),
+        [(r["step"], r["action"], f"{r['value']:+.2f}", _shares(r["components"])) for r in shown],
+    )
+    emit(f"sum of the verdicts: {sum(r['value'] for r in rows):+.2f}")
+
+
+def _verdicts(model: RewardModel, demonstration: Demonstration) -> list[dict[str, Any]]:
+    from lookalike.rewards import RewardModelScorer
+
+    scorer = RewardModelScorer(model)
+    trajectory = demonstration.trajectory
+    scorer.start(trajectory.observations[0])
+    rows: list[dict[str, Any]] = []
+    for step, transition in enumerate(trajectory.transitions()):
+        verdict = scorer.score(transition)
+        rows.append(
+            {
+                "step": step,
+                "action": transition.action,
+                "value": verdict.value,
+                "components": dict(verdict.components),
+                "feedback": verdict.feedback,
+            }
+        )
+    return rows
+
+
+def _shares(components: dict[str, float]) -> str:
+    return ", ".join(f"{name} {share:+.2f}" for name, share in components.items())
+
+
+def _value(part: Any) -> float | None:
+    """Return a component's value or weight, ``None`` where it has none of its own."""
+    if isinstance(part, float | int):
+        return float(part)
+    found = getattr(part, "value", getattr(part, "weight", None))
+    return None if found is None else float(found)
+
+
+def _span(evidence: Any) -> str:
+    steps = f"{evidence.start}" if evidence.start == evidence.end else f"{evidence.start}-{evidence.end}"
+    clock = "" if evidence.start_s is None else f" at {_clock(evidence.start_s)}"
+    return f"{evidence.recording[:8]} step {steps}{clock}"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes}:{rest:02d}"
+
+
+def _component_text(name: str, part: Any) -> str:
+    if isinstance(part, float | int):
+        return f"{name}: {part}"
+    import yaml
+
+    data = part.model_dump(mode="json", exclude_none=True)
+    return yaml.safe_dump({name: data}, sort_keys=False, allow_unicode=True, width=100).rstrip()
+
+
+def _print_model(model: RewardModel) -> None:
+    emit(f"Reward model for {model.environment}: {model.goal}")
+    emit(f"written by the expert {model.made_by.expert} from")
+    for note in model.recordings:
+        outcome = f", {note.outcome}" if note.outcome else ""
+        emit(
+            f"  {note.id[:8]} {note.file}: {note.steps} steps{outcome}, "
+            f"played by: {note.player_kind}, licence {note.licence}"
+        )
+    emit_table(
+        f"{len(model.milestones)} milestones",
+        ("component", "value", "what", "evidence"),
+        [
+            (f"milestone:{m.id}", f"{m.value:+.2f}", m.description, _span(m.evidence))
+            for m in model.milestones
+        ],
+    )
+    emit_table(
+        f"{len(model.rules)} rules",
+        ("component", "weight", "seen", "do", "evidence"),
+        [
+            (
+                f"rule:{r.id}",
+                f"{r.polarity * r.weight:+.2f}",
+                r.cue[:60],
+                r.action,
+                f"{r.support}x, {_span(r.evidence)}",
+            )
+            for r in model.rules
+        ],
+    )
+    emit_table(
+        f"{len(model.hazards)} hazards",
+        ("component", "weight", "seen", "done", "evidence"),
+        [
+            (
+                f"hazard:{h.id}",
+                f"{-h.weight:+.2f}",
+                h.cue[:60],
+                h.action,
+                f"{h.support}x, {_span(h.evidence)}",
+            )
+            for h in model.hazards
+        ],
+    )
+    emit_table(
+        f"{len(model.pathways)} pathways",
+        ("component", "steps", "evidence"),
+        [(f"pathway:{p.to}", len(p.steps), _span(p.evidence)) for p in model.pathways],
+    )
+    weights = model.weights
+    emit(f"progress {weights.progress:+.2f}, refused {weights.refused:+.2f}, setback {weights.setback:+.2f}")
