@@ -1,1 +1,24 @@
 """Files people leave behind: made here, and read here as demonstrations."""
+
+from lookalike.recordings.commands import ShippedPlay, read_commands, shipped_play, shipped_play_path
+from lookalike.recordings.jsonl import write_jsonl
+from lookalike.recordings.reader import read_recording
+from lookalike.recordings.recorder import Pace, Recorded, record_person, record_replay, render_video
+from lookalike.recordings.terminal import TerminalLook
+from lookalike.recordings.text_safety import normalise_whitespace
+
+__all__ = [
+    "Pace",
+    "Recorded",
+    "ShippedPlay",
+    "TerminalLook",
+    "normalise_whitespace",
+    "read_commands",
+    "read_recording",
+    "record_person",
+    "record_replay",
+    "render_video",
+    "shipped_play",
+    "shipped_play_path",
+    "write_jsonl",
+]

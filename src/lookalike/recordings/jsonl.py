@@ -17,7 +17,6 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from io import TextIOWrapper
@@ -118,7 +117,7 @@ class LogWriter:
         self.events: list[LogEvent] = []
         with self._errors():
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = open(path, "w", encoding="utf-8", newline="\n")
+            self._file = path.open("w", encoding="utf-8", newline="\n")  # noqa: SIM115 - closed by __exit__
         self._write(header.as_json())
 
     def __enter__(self) -> Self:
@@ -184,7 +183,11 @@ def read_log(path: Path) -> tuple[LogHeader, list[LogEvent]]:
 
 
 def read_jsonl(
-    path: Path, *, environment: str | None = None, licence: str | None = None
+    path: Path,
+    *,
+    environment: str | None = None,
+    licence: str | None = None,
+    player_kind: PlayerKind | None = None,
 ) -> Demonstration:
     """Read a log as a demonstration.
 
@@ -195,7 +198,12 @@ def read_jsonl(
         path: The log.
         environment: Overrides the header's where given.
         licence: Likewise.
+        player_kind: Likewise.
+
+    Raises:
+        RecordingError: As :func:`read_log`, or the events do not alternate, or there is no command.
     """
+    path = Path(path)
     header, events = read_log(path)
     observations, actions, rewards, times, outcome = _follow(path, events)
     saved = header.extra.get("demonstration")
@@ -209,9 +217,8 @@ def read_jsonl(
             rewards=tuple(rewards) if any(r is not None for r in rewards) else (),
             times=tuple(float(time or 0.0) for time in times) if has_clock else (),
         ),
-        player_kind=header.player_kind,
-        provenance=provenance
-        or Provenance(path.name, READER, content_hash, licence or header.licence),
+        player_kind=player_kind or header.player_kind,
+        provenance=provenance or Provenance(path.name, READER, content_hash, licence or header.licence),
         environment=environment or header.environment,
         started_with=header.seed,
         outcome=outcome,

@@ -266,7 +266,9 @@ def _storyboard(events: list[LogEvent], look: TerminalLook) -> list[_Shot]:
     page_rows = look.rows - 3
     for index, event in enumerate(events):
         now = event.time_s or 0.0
-        following = next((e.typing_s or e.time_s for e in events[index + 1 :] if e.event != "observation"), now)
+        following = next(
+            (e.typing_s or e.time_s for e in events[index + 1 :] if e.event != "observation"), now
+        )
         if event.event == "observation":
             lines = [*wrap(event.text or "", look.columns), ""]
             pages = [lines[i : i + page_rows] for i in range(0, len(lines), page_rows)]
@@ -281,7 +283,9 @@ def _storyboard(events: list[LogEvent], look: TerminalLook) -> list[_Shot]:
             start = min(event.typing_s if event.typing_s is not None else now, now)
             each = (now - start) / (len(text) + 1)
             for number, character in enumerate(text):
-                shots.append(_Shot(start + each * (number + 1), [], character, False, number + 1 == len(text)))
+                shots.append(
+                    _Shot(start + each * (number + 1), [], character, False, number + 1 == len(text))
+                )
             shots.append(_Shot(now, [], "", True, False))
         else:
             shots.append(_Shot(now, [], "", False, True))

@@ -25,7 +25,7 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\
 def clean_text(text: str) -> str:
     """Return ``text`` without terminal escapes and control characters, bounded in size.
 
-    Newlines and tabs stay (tabs as four spaces); ``\\r\\n`` becomes a newline. Unpaired surrogates, which
+    Newlines stay, tabs become spaces, and a Windows line end becomes a newline. Unpaired surrogates, which
     no file can hold, become the replacement character.
     """
     text = text[: 2 * MAX_TEXT_CHARACTERS].replace("\r\n", "\n").expandtabs(4)

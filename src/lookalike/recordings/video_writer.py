@@ -8,15 +8,12 @@ from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.core.errors import RecordingError, UsageError
-
-if TYPE_CHECKING:
-    import av
 
 # Per container: encoders in the order they are tried, with options that suit still, sharp pictures.
 _ENCODERS: dict[str, tuple[tuple[str, dict[str, str]], ...]] = {
