@@ -99,7 +99,7 @@ class ColossalCave:
 
     def canonical(self, action: str) -> str:
         """Return the spelling :meth:`admissible_actions` uses, e.g. ``"take lantern"`` → ``"get lamp"``."""
-        return self._table.canonical(action)
+        return self._beliefs.canonical(action)
 
     def save(self) -> bytes:
         """Return the whole state as JSON text (about 10 kB): plain data, safe to keep and to read back."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
@@ -48,6 +48,8 @@ class CommandRule:
         once: Must have been said at some time in the episode.
         flag: Flag that must be set.
         unless: Flags that must not be set.
+        fixture: The cue stays true of the place it was read at.
+        only: For a command with ``{}``: ``"treasure"``, or the names of the objects it may be filled with.
     """
 
     do: str
@@ -57,6 +59,8 @@ class CommandRule:
     once: re.Pattern[str] | None
     flag: str | None
     unless: tuple[str, ...]
+    fixture: bool
+    only: str | tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,11 @@ class CommandTable:
     flags: Mapping[str, tuple[re.Pattern[str], re.Pattern[str]]]
     replies: tuple[tuple[re.Pattern[str], str, str], ...]
     rules: tuple[CommandRule, ...]
-    throw_treasures: re.Pattern[str]
+    title_line: bool
+    taken: re.Pattern[str]
+    missing: re.Pattern[str]
+    laid_down: re.Pattern[str]
+    gone: re.Pattern[str]
 
     def canonical(self, command: str) -> str:
         """Return the one spelling this table uses for a command: lower case, single blanks, synonyms mapped.
@@ -86,8 +94,9 @@ class CommandTable:
             return self.phrases[phrase]
         if len(words) == 1:
             return self.words.get(phrase, phrase)
-        if len(words) == 2:
-            phrase = f"{self.verbs.get(words[0], words[0])} {self.nouns.get(words[1], words[1])}"
+        if words:
+            rest = [self.nouns.get(word, word) for word in words[1:]]
+            phrase = " ".join([self.verbs.get(words[0], words[0]), *rest])
         return self.phrases.get(phrase, phrase)
 
 
@@ -116,7 +125,11 @@ def load_command_table(game: str) -> CommandTable:
         },
         replies=tuple(_reply(entry) for entry in data["replies"]),
         rules=tuple(_rule(entry) for entry in data["commands"]),
-        throw_treasures=re.compile(data["throw_treasures"]),
+        title_line=bool(data.get("title_line", False)),
+        taken=re.compile(data["replies_to"]["taken"]),
+        missing=re.compile(data["replies_to"]["missing"]),
+        laid_down=re.compile(data["replies_to"]["laid_down"]),
+        gone=re.compile(data["replies_to"]["gone"]),
     )
 
 
@@ -127,7 +140,7 @@ def _object(name: str, entry: Mapping[str, Any]) -> CarriedObject:
 
 
 def _reply(entry: Mapping[str, str]) -> tuple[re.Pattern[str], str, str]:
-    effect = "lose" if "lose" in entry else "hold"
+    effect = next(effect for effect in ("lose", "hold", "drop") if effect in entry)
     return re.compile(entry["cue"]), effect, entry[effect]
 
 
@@ -135,7 +148,7 @@ def _rule(entry: Mapping[str, Any]) -> CommandRule:
     def pattern(key: str) -> re.Pattern[str] | None:
         return re.compile(entry[key]) if key in entry else None
 
-    unless = entry.get("unless", [])
+    unless, only = entry.get("unless", []), entry.get("only", "")
     return CommandRule(
         do=entry["do"],
         near=entry.get("near"),
@@ -144,6 +157,8 @@ def _rule(entry: Mapping[str, Any]) -> CommandRule:
         once=pattern("once"),
         flag=entry.get("flag"),
         unless=(unless,) if isinstance(unless, str) else tuple(unless),
+        fixture=bool(entry.get("fixture", False)),
+        only=only if isinstance(only, str) else tuple(only),
     )
 
 
@@ -158,6 +173,8 @@ class TextBeliefs:
         set_flags: Flags believed set.
         once_seen: Indices of the table's rules whose ``once`` pattern was said in this episode.
         place_text: Folded text since the place was last described.
+        place: Title of the present place, where the game shows one; else empty.
+        fixtures: By place, the rules whose cue stays true there.
     """
 
     table: CommandTable
@@ -166,33 +183,46 @@ class TextBeliefs:
     set_flags: set[str] = field(default_factory=set)
     once_seen: set[int] = field(default_factory=set)
     place_text: str = ""
+    place: str = ""
+    fixtures: dict[str, set[int]] = field(default_factory=dict)
+
+    def canonical(self, command: str) -> str:
+        """Return a command's one spelling, "get knife" completed to the one knife believed near."""
+        typed = self.table.canonical(command)
+        verb, _, noun = typed.partition(" ")
+        if noun and " " not in noun and noun not in self.table.objects:
+            near = [name for name in self.here | self.held if name.split()[-1] == noun]
+            if len(near) == 1:
+                return f"{verb} {near[0]}"
+        return typed
 
     def read(self, command: str | None, reply: str) -> None:
         """Take in a command and what the game said to it (``None`` for the opening text)."""
+        typed = self.canonical(command) if command is not None else "look"
         text = fold(reply)
-        typed = self.table.canonical(command) if command is not None else "look"
-        if typed in self.table.moves:
+        if self._describes_anew(typed, reply):
             self.here.clear()
             self.place_text = text
         else:
             self.place_text = f"{self.place_text} {text}"[-_PLACE_TEXT_LIMIT:]
-        self._follow_own_command(typed, text)
+        self._follow_own_command(typed, text, reply)
         self._see(text)
         self._apply_replies(text)
         self._switch_flags(text)
         for index, rule in enumerate(self.table.rules):
             if rule.once is not None and index not in self.once_seen and rule.once.search(text):
                 self.once_seen.add(index)
+            if rule.fixture and rule.cue is not None and rule.cue.search(self.place_text):
+                self.fixtures.setdefault(self.place, set()).add(index)
 
     def commands(self) -> tuple[str, ...]:
         """Return the commands worth offering now, sorted, each once."""
-        table = self.table
-        offered = set(table.always)
+        offered = set(self.table.always)
         offered.update(f"get {name}" for name in self.here - self.held)
         offered.update(f"drop {name}" for name in self.held)
-        if table.throw_treasures.search(self.place_text):
-            offered.update(f"throw {name}" for name in self.held if table.objects[name].treasure)
-        offered.update(rule.do for index, rule in enumerate(table.rules) if self._supports(index, rule))
+        for index, rule in enumerate(self.table.rules):
+            if self._supports(index, rule):
+                offered.update(self._filled(rule))
         return tuple(sorted(offered))
 
     def to_json(self) -> dict[str, Any]:
@@ -203,6 +233,8 @@ class TextBeliefs:
             "flags": sorted(self.set_flags),
             "once": sorted(self.once_seen),
             "place_text": self.place_text,
+            "place": self.place,
+            "fixtures": {place: sorted(rules) for place, rules in sorted(self.fixtures.items())},
         }
 
     @classmethod
@@ -215,30 +247,60 @@ class TextBeliefs:
             set(data["flags"]),
             set(data["once"]),
             str(data["place_text"]),
+            str(data["place"]),
+            {str(place): set(rules) for place, rules in data["fixtures"].items()},
         )
 
-    def _follow_own_command(self, typed: str, text: str) -> None:
-        verb, _, noun = typed.partition(" ")
+    def _describes_anew(self, typed: str, reply: str) -> bool:
+        """Tell whether the reply describes a place from scratch, and note which place it is."""
+        if not self.table.title_line:
+            return typed in self.table.moves
+        title, _, body = reply.partition("\n")
+        place = re.split(r"\s{2,}", title.strip())[0]
+        anew = place != self.place or any(line.strip() == place for line in body.splitlines())
+        self.place = place
+        return anew
+
+    def _follow_own_command(self, typed: str, text: str, reply: str) -> None:
+        verb, _, rest = typed.partition(" ")
+        noun = re.split(r" (?:in|on|from|to|with) ", rest)[0]
+        objects, table = self.table.objects, self.table
         if typed == "inventory":
-            self.held = {name for name, thing in self.table.objects.items() if thing.held.search(text)}
+            self.held = {name for name, thing in objects.items() if thing.held.search(text)}
+        elif noun == "all":
+            self._follow_each_line(reply)
+        elif noun not in objects:
             return
-        if noun not in self.table.objects:
-            return
-        if re.search(r"^I SEE NO |AREN'T CARRYING IT", text):
+        elif table.missing.search(text):
             self.held.discard(noun)
             if verb == "get":
                 self.here.discard(noun)
-        elif verb == "get" and re.match(r"OK\b|YOU ARE ALREADY CARRYING", text):
+        elif verb == "get" and table.taken.search(text):
             self.held.add(noun)
             self.here.discard(noun)
-        elif verb in ("drop", "throw"):
+        elif verb in ("drop", "throw", "put") and table.laid_down.search(text):
             self.held.discard(noun)
-            if "TROLL CATCHES" not in text:
+            if not table.gone.search(text):
                 self.here.add(noun)
+
+    def _follow_each_line(self, reply: str) -> None:
+        """Follow "brass lantern: Taken." lines, the answer to a command about all."""
+        for line in reply.upper().splitlines():
+            what, _, result = line.partition(": ")
+            for name, thing in self.table.objects.items():
+                if not thing.held.search(what) and not thing.here.search(what):
+                    continue
+                if self.table.taken.search(result):
+                    self.held.add(name)
+                elif self.table.laid_down.search(result):
+                    self.held.discard(name)
+                    self.here.add(name)
 
     def _see(self, text: str) -> None:
         for name, thing in self.table.objects.items():
-            if name not in self.here and thing.here.search(text):
+            if name in self.here or (self.table.title_line and name in self.held):
+                continue  # where rooms have titles, other replies may well name what is carried
+            if thing.here.search(text):
                 self.here.add(name)
                 self.held.discard(name)
 
@@ -249,6 +311,9 @@ class TextBeliefs:
             if effect == "hold":
                 self.held.add(what)
                 self.here.discard(what)
+            elif effect == "drop":
+                self.held.discard(what)
+                self.here.add(what)
             elif what == "everything":
                 self.held.clear()
             elif what == "treasures":
@@ -265,15 +330,24 @@ class TextBeliefs:
                 self.set_flags.discard(name)
 
     def _supports(self, index: int, rule: CommandRule) -> bool:
-        near = self.held | self.here
+        known_here = rule.fixture and index in self.fixtures.get(self.place, ())
         return (
-            (rule.near is None or rule.near in near)
+            (rule.near is None or rule.near in self.held or rule.near in self.here)
             and (rule.held is None or rule.held in self.held)
             and (rule.flag is None or rule.flag in self.set_flags)
             and not self.set_flags.intersection(rule.unless)
             and (rule.once is None or index in self.once_seen)
-            and (rule.cue is None or rule.cue.search(self.place_text) is not None)
+            and (rule.cue is None or known_here or rule.cue.search(self.place_text) is not None)
         )
+
+    def _filled(self, rule: CommandRule) -> list[str]:
+        if "{}" not in rule.do:
+            return [rule.do]
+        return [
+            rule.do.format(name)
+            for name in self.held
+            if (self.table.objects[name].treasure if rule.only == "treasure" else name in rule.only)
+        ]
 
 
 def _last(pattern: re.Pattern[str], text: str) -> int:
@@ -281,8 +355,3 @@ def _last(pattern: re.Pattern[str], text: str) -> int:
     for match in pattern.finditer(text):
         position = match.start()
     return position
-
-
-def merge_sorted(*groups: Sequence[str]) -> tuple[str, ...]:
-    """Return all commands of the groups, sorted, each once."""
-    return tuple(sorted({command for group in groups for command in group}))
