@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-_PLACE_TEXT_LIMIT = 8000  # characters remembered about the present place; a page is about 1500
+_READINGS_KEPT = 4096  # games repeat themselves; most texts have been read before
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,7 @@ class CommandRule:
 class CommandTable:
     """A game's table, compiled. The file's own comments say what each part means."""
 
+    game: str
     always: tuple[str, ...]
     moves: frozenset[str]
     words: Mapping[str, str]
@@ -112,6 +113,7 @@ def load_command_table(game: str) -> CommandTable:
     data: dict[str, Any] = yaml.safe_load(source.read_text(encoding="utf-8"))
     synonyms = data["synonyms"]
     return CommandTable(
+        game=game,
         always=tuple(data["always"]),
         moves=frozenset(data["moves"]),
         words=synonyms["words"],
@@ -162,6 +164,46 @@ def _rule(entry: Mapping[str, Any]) -> CommandRule:
     )
 
 
+@dataclass(frozen=True)
+class _Reading:
+    """What one text says by itself: everything that needs no memory, so that it can be kept.
+
+    Attributes:
+        text: The folded text.
+        seen: Objects it shows.
+        cues: Indices of rules whose ``cue`` it has.
+        once: Indices of rules whose ``once`` it has.
+        replies: (effect, object) pairs it reports.
+        flags: (flag, value) pairs it switches.
+    """
+
+    text: str
+    seen: frozenset[str]
+    cues: frozenset[int]
+    once: frozenset[int]
+    replies: tuple[tuple[str, str], ...]
+    flags: tuple[tuple[str, bool], ...]
+
+
+@functools.lru_cache(maxsize=_READINGS_KEPT)
+def _read(game: str, reply: str) -> _Reading:
+    table, text = load_command_table(game), fold(reply)
+    flags = []
+    for name, (on, off) in table.flags.items():
+        last_on, last_off = _last(on, text), _last(off, text)
+        if last_on != last_off:
+            flags.append((name, last_on > last_off))
+    rules = list(enumerate(table.rules))
+    return _Reading(
+        text=text,
+        seen=frozenset(name for name, thing in table.objects.items() if thing.here.search(text)),
+        cues=frozenset(i for i, rule in rules if rule.cue is not None and rule.cue.search(text)),
+        once=frozenset(i for i, rule in rules if rule.once is not None and rule.once.search(text)),
+        replies=tuple((effect, what) for cue, effect, what in table.replies if cue.search(text)),
+        flags=tuple(flags),
+    )
+
+
 @dataclass
 class TextBeliefs:
     """What a reader of the game's text may believe; updated by each command and reply.
@@ -172,7 +214,7 @@ class TextBeliefs:
         held: Objects believed carried.
         set_flags: Flags believed set.
         once_seen: Indices of the table's rules whose ``once`` pattern was said in this episode.
-        place_text: Folded text since the place was last described.
+        cued: Indices of rules whose ``cue`` was said since the place was last described.
         place: Title of the present place, where the game shows one; else empty.
         fixtures: By place, the rules whose cue stays true there.
     """
@@ -182,7 +224,7 @@ class TextBeliefs:
     held: set[str] = field(default_factory=set)
     set_flags: set[str] = field(default_factory=set)
     once_seen: set[int] = field(default_factory=set)
-    place_text: str = ""
+    cued: set[int] = field(default_factory=set)
     place: str = ""
     fixtures: dict[str, set[int]] = field(default_factory=dict)
 
@@ -199,21 +241,21 @@ class TextBeliefs:
     def read(self, command: str | None, reply: str) -> None:
         """Take in a command and what the game said to it (``None`` for the opening text)."""
         typed = self.canonical(command) if command is not None else "look"
-        text = fold(reply)
+        reading = _read(self.table.game, reply)
         if self._describes_anew(typed, reply):
             self.here.clear()
-            self.place_text = text
-        else:
-            self.place_text = f"{self.place_text} {text}"[-_PLACE_TEXT_LIMIT:]
-        self._follow_own_command(typed, text, reply)
-        self._see(text)
-        self._apply_replies(text)
-        self._switch_flags(text)
-        for index, rule in enumerate(self.table.rules):
-            if rule.once is not None and index not in self.once_seen and rule.once.search(text):
-                self.once_seen.add(index)
-            if rule.fixture and rule.cue is not None and rule.cue.search(self.place_text):
-                self.fixtures.setdefault(self.place, set()).add(index)
+            self.cued.clear()
+        self.cued |= reading.cues
+        self._follow_own_command(typed, reading.text, reply)
+        self._see(reading.seen)
+        for effect, what in reading.replies:
+            self._apply(effect, what)
+        for name, value in reading.flags:
+            (self.set_flags.add if value else self.set_flags.discard)(name)
+        self.once_seen |= reading.once
+        permanent = {index for index in self.cued if self.table.rules[index].fixture}
+        if permanent:
+            self.fixtures.setdefault(self.place, set()).update(permanent)
 
     def commands(self) -> tuple[str, ...]:
         """Return the commands worth offering now, sorted, each once."""
@@ -232,7 +274,7 @@ class TextBeliefs:
             "held": sorted(self.held),
             "flags": sorted(self.set_flags),
             "once": sorted(self.once_seen),
-            "place_text": self.place_text,
+            "cued": sorted(self.cued),
             "place": self.place,
             "fixtures": {place: sorted(rules) for place, rules in sorted(self.fixtures.items())},
         }
@@ -246,7 +288,7 @@ class TextBeliefs:
             set(data["held"]),
             set(data["flags"]),
             set(data["once"]),
-            str(data["place_text"]),
+            set(data["cued"]),
             str(data["place"]),
             {str(place): set(rules) for place, rules in data["fixtures"].items()},
         )
@@ -296,38 +338,26 @@ class TextBeliefs:
                     self.held.discard(name)
                     self.here.add(name)
 
-    def _see(self, text: str) -> None:
-        for name, thing in self.table.objects.items():
-            if name in self.here or (self.table.title_line and name in self.held):
+    def _see(self, seen: frozenset[str]) -> None:
+        for name in seen - self.here:
+            if self.table.title_line and name in self.held:
                 continue  # where rooms have titles, other replies may well name what is carried
-            if thing.here.search(text):
-                self.here.add(name)
-                self.held.discard(name)
+            self.here.add(name)
+            self.held.discard(name)
 
-    def _apply_replies(self, text: str) -> None:
-        for pattern, effect, what in self.table.replies:
-            if not pattern.search(text):
-                continue
-            if effect == "hold":
-                self.held.add(what)
-                self.here.discard(what)
-            elif effect == "drop":
-                self.held.discard(what)
-                self.here.add(what)
-            elif what == "everything":
-                self.held.clear()
-            elif what == "treasures":
-                self.held = {name for name in self.held if not self.table.objects[name].treasure}
-            else:
-                self.held.discard(what)
-
-    def _switch_flags(self, text: str) -> None:
-        for name, (on, off) in self.table.flags.items():
-            last_on, last_off = _last(on, text), _last(off, text)
-            if last_on > last_off:
-                self.set_flags.add(name)
-            elif last_off > last_on:
-                self.set_flags.discard(name)
+    def _apply(self, effect: str, what: str) -> None:
+        if effect == "hold":
+            self.held.add(what)
+            self.here.discard(what)
+        elif effect == "drop":
+            self.held.discard(what)
+            self.here.add(what)
+        elif what == "everything":
+            self.held.clear()
+        elif what == "treasures":
+            self.held = {name for name in self.held if not self.table.objects[name].treasure}
+        else:
+            self.held.discard(what)
 
     def _supports(self, index: int, rule: CommandRule) -> bool:
         known_here = rule.fixture and index in self.fixtures.get(self.place, ())
@@ -337,7 +367,7 @@ class TextBeliefs:
             and (rule.flag is None or rule.flag in self.set_flags)
             and not self.set_flags.intersection(rule.unless)
             and (rule.once is None or index in self.once_seen)
-            and (rule.cue is None or known_here or rule.cue.search(self.place_text) is not None)
+            and (rule.cue is None or known_here or index in self.cued)
         )
 
     def _filled(self, rule: CommandRule) -> list[str]:
