@@ -118,6 +118,7 @@ def test_exported_names_exist_and_are_documented() -> None:
         if name != "__version__":
             assert value.__doc__, f"lookalike.{name} has no docstring"
     assert set(lookalike.__all__) <= set(dir(lookalike))
+    assert set(lookalike.__all__) == {*lookalike._ROOMS, "__version__"}
 
 
 def test_an_unknown_public_name_is_an_attribute_error() -> None:

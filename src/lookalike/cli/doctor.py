@@ -71,7 +71,7 @@ def examine() -> list[Check]:
         ("video", _video),
         ("text reading", _text_reading),
         ("Z-machine", _jericho),
-        ("Zork I story", _zork_story),
+        ("Zork I", _zork_story),
         ("disk", _disk),
         ("machine", _machine),
     )
@@ -141,12 +141,12 @@ def _jericho() -> Check:
 
 
 def _zork_story() -> Check:
-    from lookalike.environments import games
+    from lookalike.environments.games import list_games
 
-    path = games.installed_story("zork1")
-    if path is None:
-        return Check("Zork I story", "optional", "not installed", "lookalike games install zork1")
-    return Check("Zork I story", "ok", str(path))
+    status = next(game for game in list_games() if game.id == "zork1")
+    if status.ready:
+        return Check("Zork I", "ok", status.detail)
+    return Check("Zork I", "optional", status.detail, "make zork; lookalike games install zork1")
 
 
 def _disk() -> Check:

@@ -36,7 +36,7 @@ def list_(
         return
     emit_table(
         f"{len(found)} goals of {environment}",
-        ("goal", "what", "decided by", "step limit", "complexity", "in the paper's table"),
+        ("goal", "what", "decided by", "steps", "complexity", "paper"),
         [
             (
                 goal.name,

@@ -15,10 +15,9 @@ MAX_ANSWER_LINES = 8
 
 def show_event(event: Event) -> None:
     """Print one event of an episode for a person; events that say nothing new are passed over."""
-    kind = event.kind
-    if kind == "episode_started":
+    if event.kind == "episode_started":
         emit((event.first_observation or "").strip())
-    elif kind == "step_taken":
+    elif event.kind == "step_taken":
         _show_step(event)
 
 

@@ -7,6 +7,7 @@ sequences among them) are removed before it is shown.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 #: Seconds between two plain progress lines where stderr is not a terminal.
 PLAIN_PROGRESS_INTERVAL_S = 10.0
+#: Columns of a table where stdout is not a terminal.
+PIPE_COLUMNS = 120
 
 
 def plain(text: object) -> str:
@@ -38,7 +41,9 @@ def console() -> Console:
     """Return a rich console on the stdout of this moment."""
     from rich.console import Console
 
-    return Console(file=sys.stdout, highlight=False, soft_wrap=not sys.stdout.isatty())
+    # A pipe has no width of its own; rich's 80 columns would cut what a script wants to read.
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPE_COLUMNS
+    return Console(file=sys.stdout, highlight=False, width=width)
 
 
 def emit(text: str) -> None:
@@ -52,13 +57,17 @@ def emit_json(value: object) -> None:
 
 
 def emit_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table on stdout; cells are shown as plain text, ``None`` as an empty cell."""
+    """Print a table on stdout; cells are shown as plain text, ``None`` as an empty cell.
+
+    The first column holds the name that is typed elsewhere, so it is never cut.
+    """
+    from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(title), title_justify="left", title_style="bold")
-    for column in columns:
-        table.add_column(Text(column))
+    table = Table(title=Text(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    for number, column in enumerate(columns):
+        table.add_column(Text(column), no_wrap=number == 0, overflow="fold")
     for row in rows:
         table.add_row(*(Text("" if cell is None else plain(cell)) for cell in row))
     console().print(table)
