@@ -280,12 +280,13 @@ def one_command(action: str) -> str | None:
     A line may hold several commands for the parser ("n. open door"); only the first counts, so that a step
     is a step.
     """
-    text = " ".join(re.sub(r"[^\x20-\x7e]", " ", action).lower().split())
-    text = re.split(r"\.|\bthen\b", text, maxsplit=1)[0].strip()[:_MAX_COMMAND_CHARACTERS].strip()
-    words = re.findall(r"[a-z]+", text)
-    if text.startswith(("#", "$")) or any(word[:6] in _SWITCHED_OFF for word in words):
+    line = " ".join(action.lower().split())
+    line = re.split(r"\.|\bthen\b", line, maxsplit=1)[0]
+    words = re.findall(r"[a-z]+", line)
+    if line.startswith(("#", "$")) or any(word[:6] in _SWITCHED_OFF for word in words):
         return None
-    return text
+    # What is left out has no use in a command; a backslash would speak to the interpreter.
+    return " ".join(re.sub(r"[^a-z0-9 ,'\"?!-]", " ", line).split())[:_MAX_COMMAND_CHARACTERS].strip()
 
 
 def _array(encoded: str, like: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
