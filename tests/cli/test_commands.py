@@ -250,3 +250,58 @@ def test_leaving_a_play_is_no_error(call) -> None:
 def test_what_cannot_be_played(call, tmp_path: Path) -> None:
     refused(call("play", "colossal-cave", "--goal", "lamp", "--seed", "first"), "seed")
     refused(call("play", "colossal-cave", "--goal", "lamp", "--reward-model", tmp_path / "x.yaml"), "x.yaml")
+
+
+# --- environments --------------------------------------------------------------------------------------
+
+
+def test_a_shipped_environment_keeps_the_contract(call) -> None:
+    result = call("environments", "check", "colossal-cave", "--steps", 15, "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert found["kept"]
+    assert "save and restore" in found["checks"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [("UnseededEnvironment", "one seed"), ("StatefulBeyondSaveEnvironment", "restor")],
+)
+def test_a_broken_promise_is_named_with_its_cause(call, monkeypatch, kind: str, says: str) -> None:
+    from lookalike.environments import registry
+    from lookalike.testing import environments
+
+    name = f"broken-{kind.lower()}"
+    monkeypatch.setattr(registry, "_entries", dict(registry._entries))
+    registry.register_environment(name, getattr(environments, kind))
+    result = call("environments", "check", name)
+    assert result.exit_code == 2
+    assert "likely cause" in result.stderr
+    assert says in result.stderr
+
+
+# --- games and reports ---------------------------------------------------------------------------------
+
+
+def test_games_are_listed_with_what_is_missing(call) -> None:
+    games = {g["id"]: g for g in json.loads(call("games", "list", "--json").stdout)}
+    assert games["colossal-cave"]["ready"]
+    assert (
+        games["zork1"]["ready"]
+        or "lookalike games install zork1" in games["zork1"]["detail"]
+        or "make zork" in games["zork1"]["detail"]
+    )
+
+
+def test_what_cannot_be_installed(call, tmp_path: Path) -> None:
+    wrong = tmp_path / "zork1.z3"
+    wrong.write_bytes(b"\x03" * 1000)
+    refused(call("games", "install", "zork1", "--from", wrong), "SHA-256")
+    refused(call("games", "install", "zork1", "--from", tmp_path / "none.z3"), "none.z3")
+    refused(call("games", "install", "zork7"), "zork1")
+
+
+def test_a_report_needs_results(call, tmp_path: Path) -> None:
+    refused(call("experiment", "report", tmp_path), "results.json")
+    (tmp_path / "results.json").write_text('{"schema_version": "99"}')
+    refused(call("experiment", "report", tmp_path), "newer")
