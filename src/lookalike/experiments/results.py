@@ -150,6 +150,7 @@ class Row(ResultPart):
         condition: Its name.
         kind: ``paper``, ``control`` or ``baseline``.
         description: One sentence: which parts are switched on.
+        episodes_of: Condition whose episodes the row counts; mostly its own.
         attempts: Attempts counted at each goal and seed; it succeeds where any of them does.
         plan_success: Share of plays that reached their goal, in [0, 1].
         successes: How many did.
@@ -175,6 +176,7 @@ class Row(ResultPart):
     condition: str
     kind: ConditionKind
     description: str
+    episodes_of: str
     attempts: int
     plan_success: float
     successes: int

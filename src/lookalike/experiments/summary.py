@@ -145,6 +145,7 @@ def _row(
         condition=condition.name,
         kind=condition.kind,
         description=condition.description,
+        episodes_of=condition.episodes_of or condition.name,
         attempts=condition.attempts,
         plan_success=successes / n if n else 0.0,
         successes=successes,
