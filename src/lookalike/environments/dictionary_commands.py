@@ -53,8 +53,10 @@ def usable_words(dictionary: Iterable[Any]) -> DictionaryWords:
     def of(words: Iterable[str]) -> tuple[str, ...]:
         return tuple(word for word in words if word[:width] in known)
 
-    alone = of([*rules["directions"], *rules["alone"]])
-    short = {word[:width] for word in (*alone, *rules["not_nouns"])}
+    ways = [of(spellings)[:1] for spellings in rules["directions"]]
+    alone = (*(way for found in ways for way in found), *of(rules["alone"]))
+    spellings = [word for words in rules["directions"] for word in words]
+    short = {word[:width] for word in (*alone, *spellings, *rules["not_nouns"])}
     marked = {entry.word for entry in entries if entry.is_noun}
     others = {
         entry.word

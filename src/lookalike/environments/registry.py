@@ -196,3 +196,8 @@ register_environment(
     "lookalike.environments.zmachine:ZMachine",
     description="any Z-machine story file (text; needs jericho)",
 )
+register_environment(
+    "gymnasium:",
+    "lookalike.environments.gymnasium_adapter:make_gymnasium",
+    description="any Gymnasium environment with discrete or text actions",
+)

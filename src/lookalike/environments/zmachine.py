@@ -46,6 +46,7 @@ _SWITCHED_OFF = frozenset(
     ("save", "restor", "restar", "quit", "q", "script", "unscri", "record", "replay", "transc", "notran")
 )
 _END = re.compile(r"RESTART[^.?]{0,60}RESTORE[^.?]{0,60}QUIT", re.IGNORECASE)
+_DIED = re.compile(r"\*\s*You have died\s*\*", re.IGNORECASE)
 _STATUS_LINE = re.compile(r"\A\s*>?\s?\S.*\s(Moves|Turns): *-?\d+[^\n]*\n?")
 
 
@@ -78,7 +79,7 @@ class ZMachine:
             self._machine: Any = _jericho().FrotzEnv(str(self._path), seed=1)
         self._words = usable_words(self._machine.get_dictionary())
         self._beliefs: Any = self._new_beliefs()
-        self._score = 0
+        self._score = self._deaths = 0
         self._visited: set[str] = set()
         self._playing = False
         self._over = False
@@ -95,7 +96,8 @@ class ZMachine:
         text, _ = machine.reset()
         self._beliefs = self._new_beliefs()
         self._visited = set()
-        self._over, self._playing, self._score = False, True, 0
+        self._over, self._playing = False, True
+        self._score = self._deaths = 0
         text = self._observe(text)
         self._score = self._score_now(self.memory())
         self._beliefs.read(None, text)
@@ -128,6 +130,7 @@ class ZMachine:
         score = self._score_now(self.memory())
         reward, self._score = float(score - self._score), score
         self._over = _END.search(raw) is not None
+        self._deaths += _DIED.search(raw) is not None
         return StepResult(Observation(text=text), env_reward=reward, terminated=self._over)
 
     def admissible_actions(self) -> tuple[str, ...]:
@@ -150,7 +153,7 @@ class ZMachine:
             "registers": [int(value) for value in (pc, sp, fp, frames, opcode)],
             "random": [int(value) for value in rng],
             "narrative": base64.b64encode(narrative).decode(),
-            "score": self._score,
+            "counts": [self._score, self._deaths],
             "visited": sorted(self._visited),
             "over": self._over,
             "beliefs": self._beliefs.to_json(),
@@ -180,7 +183,8 @@ class ZMachine:
                 raise ValueError("stack pointers out of range")
             narrative = base64.b64decode(data["narrative"], validate=True)
             beliefs = self._beliefs_from(data["beliefs"])
-            score, visited, over = int(data["score"]), set(data["visited"]), bool(data["over"])
+            score, deaths = (int(count) for count in data["counts"])
+            visited, over = set(data["visited"]), bool(data["over"])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise GameError(
                 "This is no saved state of this story.",
@@ -189,18 +193,18 @@ class ZMachine:
                 remedy="Pass what save() returned, unchanged, to the same story.",
             ) from error
         machine.set_state((ram, stack, *registers, random_state, narrative))
-        self._beliefs, self._score, self._visited, self._over = beliefs, score, visited, over
-        self._playing = True
+        self._beliefs, self._visited = beliefs, visited
+        self._score, self._deaths, self._over, self._playing = score, deaths, over, True
 
     def facts(self) -> Mapping[str, Any]:
         """Return what goals are decided on.
 
-        ``finished``; in version 3 ``place`` and ``visited`` (titles); where there is a score, ``score`` and
-        ``moves``.
+        ``finished``; ``deaths``, counted by the story's own words; in version 3 ``place`` and ``visited``
+        (titles); where there is a score, ``score`` and ``moves``.
         """
         self._started()
         memory = self.memory()
-        facts: dict[str, Any] = {"finished": self._over}
+        facts: dict[str, Any] = {"finished": self._over, "deaths": self._deaths}
         if memory.version == 3:
             facts["place"] = memory.name(memory.global_variable(0))
             facts["visited"] = sorted(self._visited)

@@ -9,13 +9,10 @@ possessions are read from the machine's own globals and objects.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from lookalike.core.errors import GameError
-from lookalike.core.protocols import StepResult
-from lookalike.core.types import Observation
 from lookalike.environments.commands import TextBeliefs, load_command_table
 from lookalike.environments.games import ZORK1_SHA256, zork1_path
 from lookalike.environments.zmachine import ZMachine
@@ -28,7 +25,6 @@ The dark is deadly without a light. Treasures count when found and again when pu
 
 MAX_SCORE = 350
 _PLAYER, _TROPHY_CASE, _TROLL, _THIEF = "cretin", "trophy case", "troll", "thief"
-_DIED = re.compile(r"\*\s*You have died\s*\*", re.IGNORECASE)
 
 
 class Zork1(ZMachine):
@@ -62,19 +58,6 @@ class Zork1(ZMachine):
             )
         memory = StoryMemory(self._story)
         self._numbers = {name: memory.find(name) or 0 for name in (_PLAYER, _TROPHY_CASE, _TROLL, _THIEF)}
-        self._deaths = 0
-
-    def reset(self, *, seed: int) -> Observation:
-        """Start the story; see :meth:`ZMachine.reset`."""
-        self._deaths = 0
-        return super().reset(seed=seed)
-
-    def step(self, action: str) -> StepResult:
-        """Play one command; see :meth:`ZMachine.step`."""
-        result = super().step(action)
-        if not self._over or result.observation.text != "The game is over.":
-            self._deaths += bool(_DIED.search(result.observation.text or ""))
-        return result
 
     def canonical(self, action: str) -> str:
         """Return the spelling :meth:`admissible_actions` uses, e.g. ``"Take lantern"`` → ``"get lamp"``."""
@@ -96,7 +79,6 @@ class Zork1(ZMachine):
         facts["in_case"] = sorted(memory.name(one) for one in memory.contents(numbers[_TROPHY_CASE]))
         facts["troll_gone"] = memory.parent(numbers[_TROLL]) == 0
         facts["thief_gone"] = memory.parent(numbers[_THIEF]) == 0
-        facts["deaths"] = self._deaths
         facts["won"] = bool(facts["score"] >= MAX_SCORE)
         return facts
 

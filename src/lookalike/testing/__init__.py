@@ -1,1 +1,1 @@
-"""Shipped for people who write their own parts: conformance suites and small stand-ins. Production never imports it."""
+"""Shipped for people who write their own parts: conformance suites and stand-ins, unused in production."""
