@@ -301,7 +301,7 @@ def test_handicaps_are_never_lost_between_shared_and_own(made):
         lines = [
             text
             for names, text in view.handicap_lines(made.rows)
-            if names == "all rows" or row.condition in names.split(", ")
+            if names == "all rows" or row.condition in names.split(" · ")
         ]
         said = "; ".join(lines).split("; ")
         assert sorted(said) == sorted(f"{k}: {v}" for k, v in view.handicap_values(row.handicaps).items())

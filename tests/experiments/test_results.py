@@ -46,7 +46,7 @@ def test_a_row_counts_what_happened():
     assert row.plan_success == pytest.approx(1 / 3)
     assert row.interval == wilson_interval(1, 3)
     assert row.score_mean == 30.0
-    assert row.score_interval == (20.0, 40.0)
+    assert row.score_interval is None  # three seeds are too few to resample
     assert row.interactions_mean == 10
     assert row.steps_mean == pytest.approx(20 / 3)
     assert (row.agreement, row.executability, row.dissents) == (0.75, 0.75, 3)

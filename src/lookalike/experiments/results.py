@@ -159,7 +159,8 @@ class Row(ResultPart):
         failures: Plays that crashed or hung; they count as not successful.
         unfinished: Goals and seeds that other rows have and this one has not (yet): the run was stopped.
         score_mean: Mean of the game's own score at the end, over plays that have one; else ``None``.
-        score_interval: 95% interval of ``score_mean`` by bootstrap over seeds; ``None`` with one seed.
+        score_interval: 95% interval of ``score_mean`` by bootstrap over seeds; ``None`` with fewer
+            than 5 seeds.
         interactions_mean: Mean environment steps of a play, all members, worlds and attempts together.
         steps_mean: Mean steps decided.
         return_mean: Mean of the summed verdicts.
@@ -207,7 +208,8 @@ class PairedDifference(ResultPart):
         n: Goals and seeds that both have.
         difference: Plan success of a minus b, in [-1, 1].
         interval: Newcombe's paired 95% interval of ``difference``.
-        interval_by_seed: 95% interval of ``difference`` by bootstrap over seeds; ``None`` with one seed.
+        interval_by_seed: 95% interval of ``difference`` by bootstrap over seeds; ``None`` with fewer
+            than 5 seeds.
         both: Plays that succeed under both.
         only_a: Plays that succeed under a only.
         only_b: Plays that succeed under b only.
@@ -215,7 +217,8 @@ class PairedDifference(ResultPart):
         p_value: McNemar's exact test.
         p_holm: The same after Holm's correction over all differences in the file.
         score_difference: Mean difference of the game's own score, over plays with both; else ``None``.
-        score_interval: 95% interval of it by bootstrap over seeds; ``None`` with one seed.
+        score_interval: 95% interval of it by bootstrap over seeds; ``None`` with fewer
+            than 5 seeds.
         minimum_detectable: Smallest difference that n plays are likely to show, given how often the two
             differ here; ``None`` where none.
         resolved: No interval of the difference holds 0, and the exact test's ``p_value`` is below 0.05.

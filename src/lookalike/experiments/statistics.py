@@ -22,6 +22,7 @@ Interval = tuple[float, float]
 
 CONFIDENCE = 0.95
 BOOTSTRAP_RESAMPLES = 10_000
+FEWEST_CLUSTERS = 5
 
 
 def wilson_interval(successes: int, n: int, *, confidence: float = CONFIDENCE) -> Interval:
@@ -139,8 +140,9 @@ def clustered_bootstrap_mean(
     Plays that share a seed share its luck; drawing them together keeps the interval honest. For a paired
     difference give the differences. Sources: B. Efron and R. Tibshirani (1993), An Introduction to the
     Bootstrap, chapter 13 (percentile interval); A. C. Cameron, J. B. Gelbach and D. L. Miller (2008),
-    Review of Economics and Statistics 90:414-427 (drawing clusters). With one cluster nothing can be said,
-    and where all clusters agree the interval has no width: read it beside n.
+    Review of Economics and Statistics 90:414-427 (drawing clusters). A handful of clusters cannot be
+    resampled honestly (with three, all drawings look alike), so fewer than :data:`FEWEST_CLUSTERS` give no
+    interval; where all clusters agree the interval has no width: read it beside n.
 
     Args:
         values: One a play.
@@ -150,7 +152,7 @@ def clustered_bootstrap_mean(
         resamples: How many drawings.
 
     Returns:
-        The interval; (-inf, inf) with fewer than two clusters.
+        The interval; (-inf, inf) with fewer than :data:`FEWEST_CLUSTERS` clusters.
 
     Raises:
         ValueError: The lengths differ.
@@ -160,7 +162,7 @@ def clustered_bootstrap_mean(
     if len(values) != len(clusters):
         raise ValueError(f"{len(values)} values need as many clusters, got {len(clusters)}")
     order = {cluster: index for index, cluster in enumerate(dict.fromkeys(clusters))}
-    if len(order) < 2:
+    if len(order) < FEWEST_CLUSTERS:
         return -math.inf, math.inf
     members = np.array([order[cluster] for cluster in clusters])
     sums: NDArray[np.float64] = np.zeros(len(order))

@@ -263,7 +263,7 @@ def _difference(
 def _interval_by_seed(
     counted: Sequence[Play], values: Sequence[float | None], *, bootstrap_seed: int
 ) -> tuple[float, float] | None:
-    """Return the bootstrap interval over seeds of the values that are known, or ``None`` with one seed."""
+    """Return the bootstrap interval over seeds of the values that are known, or ``None`` with too few."""
     known = [(value, play.seed) for value, play in zip(values, counted, strict=True) if value is not None]
     low, high = statistics.clustered_bootstrap_mean(
         [value for value, _ in known], [seed for _, seed in known], seed=bootstrap_seed

@@ -38,6 +38,7 @@ _MARKERS = {"solo": "s", "solo+expert": "^", "swarm": "D", "swarm+expert": "o"}
 _OTHER_MARKERS = ("v", "P", "X", "<", ">", "p", "h", "*")
 _WIDTH_IN = 5.6
 _MOST_PANELS = 6
+_MOST_LINES = 4
 _MOST_POINTS = 150
 
 
@@ -227,7 +228,7 @@ def _complexity(result: ExperimentResult) -> Plot | None:
     caption = (
         f"Plan success of each goal against its complexity, n = {span} plays a point, Wilson's 95% "
         "intervals. Grey: the other conditions shown."
-        + (f" Not drawn: {', '.join(left_out)}; their figures are in the table of goals." if left_out else "")
+        + (f" Not drawn: {'; '.join(left_out)}. Their figures are in the table of goals." if left_out else "")
     )
     return _plot(figure, name="complexity", title="Success against goal complexity", caption=caption)
 
@@ -265,7 +266,7 @@ def _by_goal(episodes: Sequence[EpisodeResult], condition: str) -> dict[str, tup
 def _reward(result: ExperimentResult) -> Plot | None:
     import numpy as np
 
-    rows = [row for row in _played(result) if row.kind == "paper"] or _played(result)[:4]
+    rows = [row for row in _played(result) if row.kind == "paper"] or _played(result)[:_MOST_LINES]
     plays = {
         row.condition: [e for e in result.episodes if e.condition == row.episodes_of and e.attempt == 0]
         for row in rows
@@ -324,15 +325,10 @@ def _cumulative(episodes: Sequence[EpisodeResult], steps: int) -> tuple[Any, Any
 
 
 def _agreement(result: ExperimentResult) -> Plot | None:
-    rows = [
-        row
-        for row in _played(result)
-        if row.attempts == 1
-        and any(
-            e.condition == row.episodes_of and e.agreement is not None and e.agreement < 1
-            for e in result.episodes
-        )
-    ][:_MOST_PANELS]
+    several = {e.condition for e in result.episodes if e.agreement is not None and e.agreement < 1}
+    rows = [row for row in _played(result) if row.attempts == 1 and row.episodes_of in several]
+    rows = sorted(rows, key=lambda row: row.kind != "paper")
+    rows, left_out = rows[:_MOST_LINES], rows[_MOST_LINES:]
     if not rows:
         return None
     figure, (axes,) = _figure(3.6)
@@ -365,6 +361,7 @@ def _agreement(result: ExperimentResult) -> Plot | None:
         "Plan success of plays in which the members agreed more or less (share of the votes behind the "
         "decision, mean over the play's steps, in tenths). The small figures are plays a point (n); Wilson's "
         "95% intervals. Conditions with one member have nobody to agree with."
+        + (f" Not drawn: {'; '.join(view.printable(row.condition) for row in left_out)}." if left_out else "")
     )
     return _plot(figure, name="agreement", title="Agreement against success", caption=caption)
 

@@ -112,7 +112,7 @@ def handicap_lines(rows: Sequence[Row]) -> list[tuple[str, str]]:
         text = "; ".join(f"{name}: {value}" for name, value in by_name.items() if name not in shared)
         own.setdefault(text, []).append(printable(condition))
     lines = [("all rows", "; ".join(f"{name}: {text}" for name, text in shared.items()))] if shared else []
-    return lines + [(", ".join(conditions), text) for text, conditions in own.items() if text]
+    return lines + [(" · ".join(conditions), text) for text, conditions in own.items() if text]
 
 
 def main_row(result: ExperimentResult) -> Row | None:
