@@ -23,7 +23,16 @@ from lookalike.core.errors import RecordingError
 from lookalike.core.types import Demonstration
 from lookalike.experts.route import build_route
 from lookalike.rewards.belief import Belief
-from lookalike.rewards.document import Hazard, MadeBy, PlaceNote, RecordingNote, RewardModel, Rule, Span
+from lookalike.rewards.document import (
+    ANY_QUESTION,
+    Hazard,
+    MadeBy,
+    PlaceNote,
+    RecordingNote,
+    RewardModel,
+    Rule,
+    Span,
+)
 from lookalike.rewards.places import PlaceMap
 from lookalike.rewards.text import Reading, is_look, normalise_action, read_text, split_action
 
@@ -210,7 +219,30 @@ def _mine_rules(watched: Sequence[Watched]) -> tuple[Rule, ...]:
                 evidence=play.span(first.index),
             )
         )
-    return tuple(_distinct(rules))
+    return tuple(_distinct([*rules, *_usual_answer(rules, questions)]))
+
+
+def _usual_answer(rules: Sequence[Rule], questions: set[str]) -> list[Rule]:
+    """Return a rule for questions that were never asked: the answer people gave most."""
+    answers = Counter({rule.action: 0 for rule in rules})
+    for rule in rules:
+        answers[rule.action] += rule.support if rule.cue in questions else 0
+    total = sum(answers.values())
+    if not total:
+        return []
+    action, support = min(answers.items(), key=lambda item: (-item[1], item[0]))
+    model = next(rule for rule in rules if rule.action == action and rule.cue in questions)
+    return [
+        model.model_copy(
+            update={
+                "id": f"any-question--{_slug(action)}",
+                "cue": ANY_QUESTION,
+                "weight": 0.3,
+                "support": support,
+                "confidence": round(support / total, 3),
+            }
+        )
+    ]
 
 
 def _distinct(rules: list[Rule]) -> list[Rule]:

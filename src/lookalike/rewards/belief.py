@@ -33,16 +33,23 @@ class Belief:
         places: The map; it learns new wordings and moves.
         place: Where the player seems to be, or ``None``.
         held: Objects that were taken and not put down since.
+        lost: Objects that got out of hand in a setback, and the place where that was.
+        visited: Places seen in this episode, in order.
     """
 
     places: PlaceMap
     place: str | None = None
     held: set[str] = field(default_factory=set)
+    lost: dict[str, str | None] = field(default_factory=dict)
+    visited: dict[str, None] = field(default_factory=dict)
 
     def start(self, reading: Reading) -> None:
         """Begin at an episode's first reply."""
         self.held.clear()
+        self.lost.clear()
+        self.visited.clear()
         self.place = self.places.locate(reading, None, None)
+        self._arrive()
 
     def follow(self, action: str, reading: Reading) -> Followed:
         """Take in a command and its reply."""
@@ -56,11 +63,18 @@ class Belief:
             if thing and verb in GET_VERBS and not reading.questions:
                 taken = thing
                 self.held.add(thing)
+                self.lost.pop(thing, None)
             elif thing and verb in DROP_VERBS:
                 left = thing
                 self.held.discard(thing)
         for thing in [t for t in self.held if t.split()[-1] in reading.lying]:
             self.held.discard(thing)  # what lies here is not in the hand: stolen, or dropped by accident
         if reading.setback is not None:
+            self.lost.update(dict.fromkeys(self.held, origin))
             self.held.clear()
+        self._arrive()
         return Followed(origin, self.place, taken, left)
+
+    def _arrive(self) -> None:
+        if self.place is not None:
+            self.visited.setdefault(self.place)

@@ -19,6 +19,8 @@ from lookalike.core.ids import hash_json
 
 FORMAT = "lookalike/reward-model"
 VERSION = 1
+ANY_QUESTION = "?"
+"""Cue of a rule for questions that no recording shows."""
 _MAX_BYTES = 20_000_000
 
 

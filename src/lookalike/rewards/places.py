@@ -11,9 +11,24 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field, replace
 
-from lookalike.rewards.text import Reading, content_words, is_look, normalise_action
+from lookalike.rewards.text import (
+    DROP_VERBS,
+    GET_VERBS,
+    Reading,
+    content_words,
+    is_look,
+    normalise_action,
+    split_action,
+)
 
 Edge = tuple[str, str]
+GUESSED = 1000
+"""Added to a distance that rests on guessed moves."""
+_PAIRS = (
+    "n s,north south,e w,east west,ne sw,northeast southwest,nw se,northwest southeast,u d,up down,in out"
+)
+_OPPOSITE = {"enter": "out"} | dict(pair.split() for pair in _PAIRS.split(","))
+_OPPOSITE |= {b: a for a, b in (pair.split() for pair in _PAIRS.split(","))}
 
 
 @dataclass
@@ -40,10 +55,12 @@ class PlaceMap:
     Attributes:
         places: By id.
         edges: (place id, action) -> place id, the newest observation of that move.
+        refuted: Moves that were refused again and again.
     """
 
     places: dict[str, Place] = field(default_factory=dict)
     edges: dict[Edge, str] = field(default_factory=dict)
+    refuted: set[Edge] = field(default_factory=set)
     _by_anchor: dict[str, list[str]] = field(default_factory=dict)
     _incoming: dict[str, list[Edge]] | None = field(default=None, repr=False)
     _distances: dict[str, dict[str, int]] = field(default_factory=dict, repr=False)
@@ -52,7 +69,7 @@ class PlaceMap:
         """Return an independent copy: what is learnt in one episode stays there."""
         places = {k: Place(p.id, list(p.anchors), p.words, p.ambiguous) for k, p in self.places.items()}
         by_anchor = {k: list(v) for k, v in self._by_anchor.items()}
-        return PlaceMap(places, dict(self.edges), by_anchor, None, {})
+        return PlaceMap(places, dict(self.edges), set(self.refuted), by_anchor, None, {})
 
     def add(self, place: Place) -> None:
         """Add a place (used when a document is loaded)."""
@@ -68,10 +85,11 @@ class PlaceMap:
             self._distances.clear()
 
     def remove_edge(self, origin: str, action: str) -> None:
-        """Forget a move, if it is known."""
-        if self.edges.pop((origin, action), None) is not None:
-            self._incoming = None
-            self._distances.clear()
+        """Forget a move, known or guessed."""
+        self.refuted.add((origin, action))
+        self.edges.pop((origin, action), None)
+        self._incoming = None
+        self._distances.clear()
 
     def locate(self, reading: Reading, previous: str | None, action: str | None) -> str | None:
         """Say where a reply shows the player, learning new wordings, places and moves on the way.
@@ -116,7 +134,8 @@ class PlaceMap:
             return known[0]
         if known:
             return self._in_maze(anchor, reading, previous, action, predicted)
-        if reading.failure and previous is not None:
+        stays = reading.failure or (action is not None and split_action(action)[0] in GET_VERBS | DROP_VERBS)
+        if stays and previous is not None:
             return self._extend(previous, anchor, reading.description)
         words = content_words(anchor)
         if predicted is not None and words & self.places[predicted].words and "dark" not in words:
@@ -124,9 +143,18 @@ class PlaceMap:
         if len(anchor.split()) <= 8 and words:
             fits = [p for p in self.places.values() if words <= p.words and not p.ambiguous]
             fits.sort(key=lambda p: (len(p.words), p.id))
+            if not fits and anchor.startswith("youre ") and len(words) >= 3:
+                fits = self._nearly(words)
             if fits and "dark" not in words:
                 return self._extend(fits[0].id, anchor, reading.description)
         return self._new(anchor, reading.description)
+
+    def _nearly(self, words: frozenset[str]) -> list[Place]:
+        """Return the one place that has most of the words of a short wording, if there is just one."""
+        shared = {p.id: len(words & p.words) for p in self.places.values() if not p.ambiguous}
+        most = max(shared.values(), default=0)
+        best = [self.places[name] for name, n in shared.items() if n == most]
+        return best if len(best) == 1 and most >= 2 and most * 3 >= len(words) * 2 else []
 
     def _moved_to_same_wording(
         self, reading: Reading, previous: str | None, action: str | None, known: str, predicted: str | None
@@ -221,28 +249,66 @@ class PlaceMap:
                     best = ((moves, words), place.id, short.id)
         return (best[1], best[2]) if best else None
 
-    def distances(self, target: str) -> dict[str, int]:
-        """Return the number of moves from every place to ``target``; unreachable places are absent."""
-        if target not in self._distances:
-            if self._incoming is None:
-                self._incoming = {}
-                for edge, end in self.edges.items():
-                    self._incoming.setdefault(end, []).append(edge)
+    def distance(self, place: str, target: str) -> int | None:
+        """Return the number of moves to ``target``; ``None`` where nothing known or guessed leads there.
+
+        Only where no known way exists are moves guessed: what goes east comes back west. A guessed way
+        counts as longer than any known one.
+        """
+        known = self._distances_to(target, guessed=False).get(place)
+        if known is not None:
+            return known
+        guess = self._distances_to(target, guessed=True).get(place)
+        return None if guess is None else guess + GUESSED
+
+    def next_moves(self, place: str, target: str) -> list[str]:
+        """Return the actions that bring ``place`` one move nearer to ``target``, in a fixed order."""
+        if place == target:
+            return []
+        for guessed in (False, True):
+            distances = self._distances_to(target, guessed=guessed)
+            if place in distances:
+                want = distances[place] - 1
+                moves = {**self._guesses(), **self.edges} if guessed else self.edges
+                return [a for (p, a), end in moves.items() if p == place and distances.get(end) == want]
+        return []
+
+    def _distances_to(self, target: str, *, guessed: bool) -> dict[str, int]:
+        """Breadth-first search backwards from ``target``; unreachable places are absent."""
+        name = f"{target}?" if guessed else target
+        if name not in self._distances:
+            incoming = self._incoming_edges(guessed)
             found = {target: 0}
             queue = deque([target])
             while queue:
                 here = queue.popleft()
-                for origin, _ in self._incoming.get(here, ()):
+                for origin, _ in incoming.get(here, ()):
                     if origin not in found:
                         found[origin] = found[here] + 1
                         queue.append(origin)
-            self._distances[target] = found
-        return self._distances[target]
+            self._distances[name] = found
+        return self._distances[name]
 
-    def next_moves(self, place: str, target: str) -> list[str]:
-        """Return the actions that bring ``place`` one move nearer to ``target``, in a fixed order."""
-        distances = self.distances(target)
-        if place not in distances or place == target:
-            return []
-        want = distances[place] - 1
-        return [a for (p, a), end in self.edges.items() if p == place and distances.get(end) == want]
+    def _incoming_edges(self, guessed: bool) -> dict[str, list[Edge]]:
+        if guessed:
+            return _by_end({**self._guesses(), **self.edges})
+        if self._incoming is None:
+            self._incoming = _by_end(self.edges)
+        return self._incoming
+
+    def _guesses(self) -> dict[Edge, str]:
+        """Return the moves back that nobody has tried yet."""
+        return {
+            (end, back): origin
+            for (origin, action), end in self.edges.items()
+            if (back := _OPPOSITE.get(action))
+            and (end, back) not in self.edges
+            and (end, back) not in self.refuted
+        }
+
+
+def _by_end(edges: dict[Edge, str]) -> dict[str, list[Edge]]:
+    incoming: dict[str, list[Edge]] = {}
+    for edge, end in edges.items():
+        incoming.setdefault(end, []).append(edge)
+    return incoming

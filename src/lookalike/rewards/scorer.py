@@ -17,12 +17,14 @@ from collections.abc import Sequence
 
 from lookalike.core.types import Observation, Transition, Verdict
 from lookalike.rewards.belief import Belief, Followed
-from lookalike.rewards.document import Hazard, Milestone, RewardModel, Rule
+from lookalike.rewards.document import ANY_QUESTION, Hazard, Milestone, RewardModel, Rule
+from lookalike.rewards.places import GUESSED
 from lookalike.rewards.plan import Plan, Waypoint, compile_plan
 from lookalike.rewards.text import Reading, is_look, normalise_action, read_text
 
 _REFUSALS_PER_WAYPOINT = 2
 _TRIES_PER_WAYPOINT = 6
+_NEAR = 2
 _NO_TEXT = read_text("")
 
 
@@ -41,6 +43,8 @@ class RewardModelScorer:
         self._refusals = 0
         self._refused: dict[str, int] = {}
         self._put_down: set[str] = set()
+        self._searched: set[str] = set()
+        self._around: list[str] | None = None
         self._reading = _NO_TEXT
 
     def start(self, observation: Observation) -> None:
@@ -99,12 +103,10 @@ class RewardModelScorer:
             return rules
         missing = self._missing_here(reading) + self._too_much(reading)
         target = self.waypoint
-        moves: list[str] = []
-        if target is not None and self._belief.place is not None:
-            if self._belief.place == target.at:
-                moves = [target.do]
-            else:
-                moves = self._belief.places.next_moves(self._belief.place, target.at)
+        moves = self._search()
+        place = self._belief.place
+        if not moves and target is not None and place is not None:
+            moves = [target.do] if place == target.at else self._belief.places.next_moves(place, target.at)
         return list(dict.fromkeys([*rules, *missing, *moves]))
 
     def _preview(self, reading: Reading, action: str, wanted: Sequence[str]) -> Verdict:
@@ -125,12 +127,13 @@ class RewardModelScorer:
                 parts[f"milestone:{milestone.id}"] = milestone.value
         elif place is not None and (end := self._belief.places.edges.get((place, action))) is not None:
             if target is not None:
-                distances = self._belief.places.distances(target.at)
-                if place in distances and end in distances:
-                    parts["progress"] = weights.progress * _unit(distances[place] - distances[end])
+                now = self._belief.places.distance(place, target.at)
+                then = self._belief.places.distance(end, target.at)
+                if now is not None and then is not None and now != then:
+                    parts["progress"] = weights.progress * _unit(now - then)
             for milestone in self._visits(end):
                 parts[f"milestone:{milestone.id}"] = milestone.value
-        elif action in wanted:
+        elif action in wanted and not parts:
             parts["progress"] = weights.progress
         return _verdict(parts)
 
@@ -142,6 +145,9 @@ class RewardModelScorer:
         """Return the rules whose cue is seen."""
         if not self.plan.rules:
             return []
+        if reading.questions:
+            asked = [rule for sentence in reading.questions for rule in self.plan.rules_for(sentence)]
+            return asked or list(self.plan.rules.get(ANY_QUESTION, ()))
         return [rule for sentence in reading.sentences for rule in self.plan.rules_for(sentence)]
 
     def _rules(self, reading: Reading) -> list[Rule]:
@@ -167,28 +173,50 @@ class RewardModelScorer:
     def _missing_here(self, reading: Reading) -> list[str]:
         """Return commands that take what should be at hand and lies here.
 
-        Either the person held it at this point of the recording, or the person took it later somewhere
-        else: it was displaced (thrown, dropped in a death, stolen). What the plan itself put down stays.
+        The person held it at this point of the recording, or a rule needs it. What the plan itself put
+        down stays, unless a rule's cue is seen now.
         """
         target = self.waypoint
         if target is None:
             return []
-        held, here = self._belief.held, self._belief.place
+        held = self._belief.held
         words = reading.lying
         if not words:
             return []
-        later: dict[str, Waypoint] = {}
-        for waypoint in self.plan.waypoints[self._next :]:
-            if waypoint.gets and waypoint.gets not in self._put_down:
-                later.setdefault(waypoint.gets, waypoint)
-        wanted = {r.requires: f"get {r.requires}" for r in self._cued(reading) if r.requires}
+        tools = {rule.requires: f"get {rule.requires}" for rule in self.plan.model.rules if rule.requires}
+        wanted = {thing: do for thing, do in tools.items() if thing and thing not in self._put_down}
+        wanted |= {r.requires: f"get {r.requires}" for r in self._cued(reading) if r.requires}
         wanted |= {thing: f"get {thing}" for thing in sorted(target.holding)}
-        wanted |= {thing: waypoint.do for thing, waypoint in later.items() if waypoint.at != here}
         return [
             do
             for thing, do in wanted.items()
             if thing not in held and thing.split()[-1] in words and not self._refused.get(do)
         ]
+
+    def _search(self) -> list[str]:
+        """Return moves towards what a setback took away and the plan needs.
+
+        First around where one came to (the places known from the episode's beginning that are near), then
+        where it happened. Each place is searched once.
+        """
+        target, belief = self.waypoint, self._belief
+        if target is None or belief.place is None or not belief.lost:
+            return []
+        needed = [thing for thing in sorted(belief.lost) if thing in target.holding]
+        if self._reading.setback is not None:
+            self._searched, self._around = set(), None
+            return []
+        self._searched.add(belief.place)
+        if not needed:
+            return []
+        if self._around is None:
+            here, distance = belief.place, belief.places.distance
+            self._around = [p for p in belief.visited if (d := distance(here, p)) and d % GUESSED <= _NEAR]
+        scenes = [place for thing in needed if (place := belief.lost[thing])]
+        for place in dict.fromkeys([*self._around, *scenes]):
+            if place not in self._searched and (moves := belief.places.next_moves(belief.place, place)):
+                return moves
+        return []
 
     def _too_much(self, reading: Reading) -> list[str]:
         """Return commands that put down what the person did not carry here, when the hands are full."""
@@ -201,7 +229,7 @@ class RewardModelScorer:
         place = self._belief.place
         if target is None or place is None:
             return None
-        return self._belief.places.distances(target.at).get(place)
+        return self._belief.places.distance(place, target.at)
 
     def _score_milestones(self, seen: Followed, after: Reading, parts: dict[str, float]) -> None:
         index = self.plan.milestones
@@ -287,7 +315,8 @@ class RewardModelScorer:
 
     def _drop_closed_way(self, origin: str | None, action: str) -> None:
         """Forget a move that was refused again and again: the way is closed in this episode."""
-        if origin is not None and self._refused[action] >= 2 * _REFUSALS_PER_WAYPOINT:
+        known = (origin, action) in self._belief.places.edges
+        if origin is not None and self._refused[action] >= (2 * _REFUSALS_PER_WAYPOINT if known else 1):
             self._belief.places.remove_edge(origin, action)
 
     def _pass(self, accomplished: Waypoint | None) -> None:

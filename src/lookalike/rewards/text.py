@@ -163,7 +163,7 @@ def read_text(text: str) -> Reading:
             sentence = key(piece)
             if sentence:
                 sentences.append(sentence)
-                if piece.rstrip(" \"')").endswith("?"):
+                if piece.rstrip(" \"')").endswith("?") or sentence.startswith("please answer"):
                     questions.append(sentence)
         paragraphs.append((first, len(sentences)))
     index = _anchor_index(sentences, title)
