@@ -227,7 +227,7 @@ def test_files_that_are_no_reward_model(call, model_file: Path, tmp_path: Path) 
     path.write_text("title: shopping list\n")
     refused(call("rewards", "show", path))
     path.write_text(model_file.read_text().replace("version: 1\n", "version: 99\n", 1))
-    refused(call("rewards", "show", path), "newer")
+    refused(call("rewards", "show", path), "version 99", "Upgrade")
 
 
 # --- playing -------------------------------------------------------------------------------------------

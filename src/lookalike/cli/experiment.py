@@ -2,18 +2,88 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lookalike.cli.options import JsonOption
-from lookalike.cli.output import console, emit, emit_json
+from lookalike.cli.failures import keep
+from lookalike.cli.options import JsonOption, parse_seeds, split_names
+from lookalike.cli.output import console, emit, emit_json, emit_table, progress, say
 
 if TYPE_CHECKING:
     from lookalike.experiments.results import ExperimentResult
 
 app = typer.Typer(no_args_is_help=True, help="Run experiments and report on them.")
+
+
+@app.command("list")
+def list_(as_json: JsonOption = False) -> None:
+    """List the experiments: what each measures, its conditions, goals and seeds."""
+    from lookalike.experiments import list_experiments
+
+    found = list_experiments()
+    if as_json:
+        emit_json(found)
+        return
+    emit_table(
+        "Experiments",
+        ("experiment", "what", "conditions"),
+        [(e.name, e.description, ", ".join(e.conditions)) for e in found],
+    )
+
+
+@app.command("run")
+def run(
+    name: Annotated[str, typer.Argument(help="Experiment; see `lookalike experiment list`.")],
+    seeds: Annotated[
+        str | None,
+        typer.Option(metavar="A-B", help="Seeds: 100-119, 7, or 1,5,9; the experiment's own by default."),
+    ] = None,
+    goals: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Goals, with commas; the experiment's own by default.")
+    ] = None,
+    conditions: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help="Conditions, with commas; the experiment's own by default."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for events and results; runs/NAME by default.")
+    ] = None,
+    reward_model: Annotated[
+        Path | None,
+        typer.Option(help="Reward model; by default the one written from the experiment's recording."),
+    ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COMPONENT", help="Take a component out of the reward model; may be repeated."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run an experiment, or go on with it, and print its table.
+
+    Ctrl-C keeps what is finished; the same command with the same --out goes on from there.
+    """
+    from lookalike.experiments import run_experiment
+
+    folder = out or Path("runs") / name.replace("/", "-")
+    chosen = None if seeds is None else parse_seeds(seeds)
+    keep(f"every finished episode, in {folder}; the same command goes on from there")
+    with progress(f"Running {name}") as advance:
+        result = run_experiment(
+            name,
+            out=folder,
+            seeds=chosen,
+            goals=split_names(goals),
+            conditions=split_names(conditions),
+            reward_model=reward_model,
+            without=tuple(without or ()),
+            progress=advance,
+        )
+    if not as_json:
+        say(f"{len(result.episodes)} episodes")
+    show_result(result, {"report": folder / "report.html"}, as_json=as_json)
 
 
 @app.command("report")
@@ -30,13 +100,13 @@ def report(
     show_result(result, paths, as_json=as_json)
 
 
-def show_result(result: ExperimentResult, paths: dict[str, Path], *, as_json: bool) -> None:
-    """Print a result: the whole of results.json, or the table and where the files lie."""
+def show_result(result: ExperimentResult, paths: Mapping[str, Path], *, as_json: bool) -> None:
+    """Print a result: the whole of results.json, or the table and where the report lies."""
     from lookalike.experiments.report import print_table
 
     if as_json:
         emit_json(result)
         return
     print_table(result, console())
-    if "report" in paths:
+    if paths["report"].exists():
         emit(f"report: {paths['report']}")
