@@ -117,7 +117,7 @@ class LogWriter:
         self.events: list[LogEvent] = []
         with self._errors():
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("w", encoding="utf-8", newline="\n")  # noqa: SIM115 - closed by __exit__
+            self._file = path.open("w", encoding="utf-8", newline="\n")
         self._write(header.as_json())
 
     def __enter__(self) -> Self:

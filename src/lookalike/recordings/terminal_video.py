@@ -189,8 +189,8 @@ def _command(line: TextLine, prompts: set[str]) -> str | None:
     rest = line.text[1:]
     while rest[:1] in prompts:
         rest = rest[1:]
-    # A thin or flat cursor is read as a sign of its own.
-    return clean_command(rest.rstrip().removesuffix("_").removesuffix("|"))
+    # A thin, flat or hollow cursor is read as a sign of its own, or as none that has a name.
+    return clean_command(rest.rstrip().rstrip("_|\ufffd"))
 
 
 def _filled(times: Sequence[float | None], end_s: float) -> tuple[float, ...]:

@@ -20,6 +20,10 @@ Profile = NDArray[np.float64]
 _LINE_HEIGHTS = (7.0, 80.0)
 _WIDTH_TO_HEIGHT = (0.3, 0.8)
 _MIN_CONTRAST = 30
+_INVISIBLE_DRIFT = 0.5
+"""Two periods are one when they differ by less than this, in pixels, over the whole picture."""
+_LINE_GAP = 0.2
+"""Between lines there is less ink than this share of the mean."""
 _MIN_BACKGROUND_SHARE = 0.55
 
 
@@ -108,6 +112,7 @@ def find_grid(pictures: Sequence[Luma]) -> TextGrid | None:
     line_height = _period(down, *_LINE_HEIGHTS)
     if line_height is None:
         return None
+    line_height = _smallest(down, line_height, _LINE_HEIGHTS[0])
     top = _gap(down, line_height)
     # A line whose upper third is outside the picture is no line.
     top -= line_height * np.floor((top + 0.35 * line_height) / line_height)
@@ -163,29 +168,48 @@ def _period(profile: Profile, low: float, high: float) -> float | None:
     if high <= low or not profile.any():
         return None
     signal = profile - profile.mean()
-    positions = np.arange(len(signal))
-
-    def energy(periods: Profile) -> Profile:
-        total = np.zeros(len(periods))
-        for harmonic in (1, 2, 3):
-            turns = np.exp((-2j * np.pi * harmonic) * positions[None, :] / periods[:, None])
-            total += np.abs(turns @ signal) ** 2
-        return total
-
     step = low * low / (4 * len(profile))
-    best = low
-    for _ in range(3):
-        periods = np.arange(low, high, step)
-        best = float(periods[energy(periods).argmax()])
-        low, high, step = best - 2 * step, best + 2 * step, step / 10
+    periods = np.arange(low, high, step)
+    best = float(periods[_comb(signal, periods).argmax()])
+    return _refined(signal, best, step)
+
+
+def _comb(signal: Profile, periods: Profile) -> Profile:
+    """Return the energy in the first three harmonics of each period."""
+    positions = np.arange(len(signal))
+    total = np.zeros(len(periods))
+    for harmonic in (1, 2, 3):
+        turns = np.exp((-2j * np.pi * harmonic) * positions[None, :] / periods[:, None])
+        total += np.abs(turns @ signal) ** 2
+    return total
+
+
+def _refined(profile: Profile, period: float, step: float) -> float:
+    """Return the best period within two ``step`` of ``period``, to a hundredth of a step."""
+    signal = profile - profile.mean()
+    best = period
+    for _ in range(2):
+        periods = np.linspace(best - 2 * step, best + 2 * step, 41)
+        best, step = float(periods[_comb(signal, periods).argmax()]), step / 10
     # An exact whole number is by far the most likely where the difference cannot be seen.
-    whole = round(best)
-    return float(whole) if abs(best - whole) * len(profile) / best < 0.2 * best else best
+    whole = float(round(best))
+    return whole if abs(best - whole) * len(profile) / best < _INVISIBLE_DRIFT else best
 
 
-def _fold(profile: Profile, period: float) -> Profile:
-    """Return the mean of ``profile`` at each of 4 x ``period`` phases."""
-    bins = max(4, round(period * 4))
+def _smallest(profile: Profile, period: float, low: float) -> float:
+    """Return ``period`` or the smallest fraction of it, from ``low`` pixels, that has a gap in each line.
+
+    Answers of one line, a blank line and a prompt in turn look like one line three times as high.
+    """
+    for parts in range(int(period / low), 1, -1):
+        if _gap_depth(profile, period / parts) < _LINE_GAP:
+            part = period / parts
+            return _refined(profile, part, part * part / (4 * len(profile)))
+    return period
+
+
+def _fold(profile: Profile, period: float, bins: int) -> Profile:
+    """Return the mean of ``profile`` at each of ``bins`` phases."""
     centres = (np.arange(len(profile)) % period) / period * bins
     index = np.floor(centres).astype(int) % bins
     sums = np.bincount(index, profile, bins)
@@ -197,9 +221,10 @@ def _fold(profile: Profile, period: float) -> Profile:
 
 def _gap(profile: Profile, period: float) -> float:
     """Return the phase in pixels of the middle of the emptiest stretch of ``profile``."""
-    folded = _fold(profile, period)
-    bins = len(folded)
-    limit = folded.min() + 0.08 * (folded.max() - folded.min())
+    bins = max(4, round(period * 4))
+    folded = _fold(profile, period, bins)
+    # Descenders are rare in texts of capitals, and are not the gap.
+    limit = folded.min() + 0.002 * (folded.max() - folded.min())
     empty = folded <= limit
     start = int(np.flatnonzero(~empty)[0])
     best_length, best_middle, run = 0, 0.0, 0
@@ -216,7 +241,8 @@ def _gap(profile: Profile, period: float) -> float:
 
 def _gap_depth(profile: Profile, period: float) -> float:
     """Return how much ink the emptiest phase has, as a share of the mean."""
-    folded = _fold(profile, period)
+    # Finer bins than pixels would keep lines apart that should fall on each other.
+    folded = _fold(profile, period, int(period))
     return float(folded.min() / folded.mean())
 
 
