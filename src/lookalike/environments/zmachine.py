@@ -68,7 +68,9 @@ class ZMachine:
         self._path = Path(story)
         self._story = _read_story(self._path)
         self._fingerprint = hashlib.sha256(self._story).hexdigest()
+        self._check_story()  # before the engine sees it: a damaged file crashes Frotz
         start = StoryMemory(self._story)
+        start.verify()
         self._shows_score = start.shows_score
         capabilities: list[Capability] = ["text", "save_restore", "admissible_actions"]
         self.capabilities: frozenset[Capability] = frozenset(
@@ -222,6 +224,9 @@ class ZMachine:
     def memory(self) -> StoryMemory:
         """Return the machine's memory now, for facts."""
         return StoryMemory(self._story, self._started()._get_ram().tobytes())
+
+    def _check_story(self) -> None:
+        """Refuse a story that is not the one a subclass is for."""
 
     def _new_beliefs(self) -> Any:
         return DictionaryBeliefs(self._words)

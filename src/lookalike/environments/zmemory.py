@@ -59,6 +59,25 @@ class StoryMemory:
         """Whether the status line shows a score (version 3 stories that are not timed)."""
         return self.version == 3 and not self._memory[1] & 0b10
 
+    def verify(self) -> None:
+        """Check the story's length and checksum by its header (early stories have neither and pass).
+
+        Raises:
+            GameError: The file is cut short or damaged.
+        """
+        unit = 2 if self.version == 3 else 4 if self.version < 6 else 8
+        length = self._word(0x1A) * unit
+        if length == 0:
+            return
+        whole = length <= len(self._memory)
+        if not whole or sum(self._memory[0x40:length]) & 0xFFFF != self._word(0x1C):
+            raise GameError(
+                "This story file is damaged.",
+                got=f"{len(self._memory)} bytes{'' if not whole else ' with a wrong checksum'}",
+                expected=f"{length} bytes with checksum {self._word(0x1C):#06x}, as its header says",
+                remedy="Get the file again.",
+            )
+
     def global_variable(self, number: int) -> int:
         """Return a global variable as a signed number; in version 3: 0 place, 1 score, 2 moves."""
         value: int = struct.unpack_from(">h", self._memory, self._word(0x0C) + 2 * number)[0]

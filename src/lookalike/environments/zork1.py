@@ -8,7 +8,6 @@ possessions are read from the machine's own globals and objects.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -48,16 +47,18 @@ class Zork1(ZMachine):
         self._table = load_command_table("zork1")
         super().__init__(path)
         self.id = "zork1"
-        found = hashlib.sha256(self._story).hexdigest()
+        memory = StoryMemory(self._story)
+        self._numbers = {name: memory.find(name) or 0 for name in (_PLAYER, _TROPHY_CASE, _TROLL, _THIEF)}
+
+    def _check_story(self) -> None:
+        found = self._fingerprint
         if found != ZORK1_SHA256:
             raise GameError(
                 "The installed Zork I is another release or damaged.",
-                got=f"{path}: SHA-256 {found}",
+                got=f"{self._path}: SHA-256 {found}",
                 expected=f"release 119: SHA-256 {ZORK1_SHA256}",
                 remedy="Delete the file and run `lookalike games install zork1`.",
             )
-        memory = StoryMemory(self._story)
-        self._numbers = {name: memory.find(name) or 0 for name in (_PLAYER, _TROPHY_CASE, _TROLL, _THIEF)}
 
     def canonical(self, action: str) -> str:
         """Return the spelling :meth:`admissible_actions` uses, e.g. ``"Take lantern"`` → ``"get lamp"``."""
