@@ -2,9 +2,9 @@
 
 A small model imitates and does not obey (measured, docs/players.md): told "the expert recommends get
 lamp" it goes its own way, shown a transcript in which ``> get lamp`` was rewarded in this place it does
-the same again. So the ``"transcript"`` style writes everything, memory and recommendation included, as
-play that already happened; the ``"chat"`` style writes it as the paper does, for models that follow
-instructions.
+the same again; shown one that was punished, it does that again too. So the ``"transcript"`` style writes
+what is worth repeating, memory and recommendation included, as play that already happened; the
+``"chat"`` style writes it as the paper does, for models that follow instructions.
 
 All game text is untrusted. It is squeezed into one line, bounded, and cannot open a line of its own, so
 that nothing on a screen can pose as a command (``>``), a reward, or a chat mark.
@@ -17,9 +17,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lookalike.core.protocols import PromptStyle
-from lookalike.core.types import Recollection, Role, Situation, Transition
+from lookalike.core.types import Recollection, Role, Situation
 
 Prompt = str | tuple[tuple[str, str], ...]
+
+SAME_STATE = 1.0 - 1e-9
+"""Score of a :class:`Recollection` from which it counts as of the very same state."""
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 _CHAT_MARK = re.compile(r"<\|+|\|+>")
@@ -32,24 +35,25 @@ _SENTENCE_END = re.compile(r"[.!?]['\")]?(?=\s|$)")
 class Budget:
     """How much of a situation goes into a prompt, in characters (about four to a token).
 
-    Prefill is most of a step's time, so the defaults are small: about 160-200 tokens.
+    Prefill is most of a step's time, so the defaults are small: 70 tokens with a recommendation, up to
+    about 180 without.
 
     Attributes:
         prompt: Of the whole prompt. Older history, then recollections, are left out to keep it; what
-            is stable, the guidance and the present observation always stay.
-        observation: Of one observation; the first and last parts stay.
-        past_observation: Of an observation in history, memory or guidance.
+            is stable, what is known here and the present observation always stay.
+        observation: Of the present observation; the first and last parts stay.
+        past_observation: Of any other observation.
         how_to_play: Of the game's instructions.
         history: Most transitions shown.
         recollections: Most recollections shown.
     """
 
-    prompt: int = 800
+    prompt: int = 720
     observation: int = 240
     past_observation: int = 100
-    how_to_play: int = 120
-    history: int = 3
-    recollections: int = 3
+    how_to_play: int = 60
+    history: int = 2
+    recollections: int = 2
 
 
 DEFAULT_BUDGET = Budget()
@@ -118,25 +122,67 @@ def reward_line(value: float) -> str:
 
 
 def _transcript(situation: Situation, role: Role, budget: Budget, error: str | None) -> str:
+    """Write play that ends where the next command begins.
+
+    What the measurements in docs/players.md say a small model needs: only what may be imitated (a
+    punished command shown is a command repeated), and beside something known for this very place
+    nothing else (each other example halves the weight of the right one).
+    """
     # What is stable within an episode stands first, so that its computation is shared from step to step.
     head = []
     if situation.how_to_play:
-        head.append(shorten(plain(situation.how_to_play, 10_000), budget.how_to_play))
+        head.append(first_sentence(situation.how_to_play, budget.how_to_play))
     if situation.goal:
         head.append(f"Goal: {plain(situation.goal, budget.past_observation)}")
     if role.persona:
         head.append(plain(role.persona, budget.past_observation))
     now = plain(situation.observation.text, budget.observation)
-    guidance = [_example(item, budget) for item in reversed(situation.guidance[:1])]
-    recalled = [_example(item, budget) for item in situation.recollections[-budget.recollections :]]
-    history = [_step(step, value, budget) for step, value in situation.history[-budget.history :]]
-    tail = [now]
-    if error:
-        tail.append(f"({plain(error, budget.past_observation)})")
-    tail.append(">")
-    fixed = sum(len(part) + 1 for part in [*head, *guidance, *tail])
+    tail = [f"({plain(error, budget.past_observation)})"] if error else []
+    tail += [now, ">"] if now else [">"]
+    known = known_here(situation)
+    if known is not None:
+        # The example repeats the present text to the letter: that is what the model recognises.
+        example = _example(now, known.action, known.outcome, known.reward, budget)
+        return "\n".join([*head, example, *tail])
+    recalled = [
+        _example(plain(item.observation, budget.past_observation), item.action, "", item.reward, budget)
+        for item in situation.recollections
+        if item.reward is None or item.reward > 0
+    ]
+    recalled = recalled[max(0, len(recalled) - budget.recollections) :]
+    history = [
+        _example(plain(step.before.text, budget.past_observation), step.action or "wait", "", value, budget)
+        for step, value in situation.history[max(0, len(situation.history) - budget.history) :]
+    ]
+    fixed = sum(len(part) + 1 for part in [*head, *tail])
     recalled, history = _fit(recalled, history, budget.prompt - fixed)
-    return "\n".join([*head, *recalled, *history, *guidance, *tail])
+    return "\n".join([*head, *recalled, *history, *tail])
+
+
+def known_here(situation: Situation) -> Recollection | None:
+    """Return the one thing worth imitating in this very state, or ``None`` where nothing is known.
+
+    The expert's first recommendation that was not punished here comes before the swarm's memory; of what
+    was remembered in the same state, the action with the best mean reward above 0 counts.
+    """
+    worth = remembered_rewards(situation)
+    for item in situation.guidance:
+        if worth.get(item.action, 0.0) >= 0:
+            return item
+    best = max(worth.values(), default=0.0)
+    if best <= 0:
+        return None
+    exact = [item for item in situation.recollections if item.score >= SAME_STATE]
+    return next(item for item in reversed(exact) if worth.get(item.action) == best)
+
+
+def remembered_rewards(situation: Situation) -> dict[str, float]:
+    """Return the mean reward of every action remembered, with a verdict, in this very state."""
+    found: dict[str, list[float]] = {}
+    for item in situation.recollections:
+        if item.score >= SAME_STATE and item.reward is not None:
+            found.setdefault(item.action, []).append(item.reward)
+    return {action: sum(values) / len(values) for action, values in found.items()}
 
 
 def _fit(recalled: list[str], history: list[str], room: int) -> tuple[list[str], list[str]]:
@@ -151,20 +197,13 @@ def _fit(recalled: list[str], history: list[str], room: int) -> tuple[list[str],
     return recalled, history
 
 
-def _example(item: Recollection, budget: Budget) -> str:
-    """Render something remembered or recommended as a piece of transcript."""
-    lines = [plain(item.observation, budget.past_observation), f"> {_command(item.action)}"]
-    if item.outcome:
-        lines.append(first_sentence(item.outcome, budget.past_observation))
-    if item.reward is not None:
-        lines.append(reward_line(item.reward))
-    return "\n".join(line for line in lines if line)
-
-
-def _step(step: Transition, value: float | None, budget: Budget) -> str:
-    lines = [plain(step.before.text, budget.past_observation), f"> {_command(step.action or 'wait')}"]
-    if value is not None:
-        lines.append(reward_line(value))
+def _example(seen: str, action: str, outcome: str, reward: float | None, budget: Budget) -> str:
+    """Return one step of play; rewards of 0 are left out, as they only cost tokens."""
+    lines = [seen, f"> {_command(action)}"]
+    if outcome:
+        lines.append(first_sentence(outcome, budget.past_observation))
+    if reward:
+        lines.append(reward_line(reward))
     return "\n".join(line for line in lines if line)
 
 
@@ -237,8 +276,10 @@ __all__: Sequence[str] = [
     "Budget",
     "Prompt",
     "first_sentence",
+    "known_here",
     "plain",
     "prompt_characters",
+    "remembered_rewards",
     "render",
     "reward_line",
     "shorten",

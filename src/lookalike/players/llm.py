@@ -1,6 +1,9 @@
 """The language-model player: one batch of requests for all roles of a step.
 
 With the ``admissible_actions`` handicap the model may only reply with an action the environment offers.
+A model that continues transcripts cannot be told what not to do (a punished command that it reads is a
+command that it repeats), so its punishments are applied here: what memory says was punished in this very
+state is not offered to it.
 Without it the model writes freely and its reply is normalised, never interpreted: a reply that is no
 action is asked for once more with the error, and then stands as not executable.
 """
@@ -14,7 +17,7 @@ from lookalike.core.errors import CapabilityError
 from lookalike.core.protocols import Completion, CompletionRequest, LanguageModel
 from lookalike.core.seeds import derive_seed
 from lookalike.core.types import Proposal, Role, Situation
-from lookalike.models.rendering import Budget, render
+from lookalike.models.rendering import Budget, known_here, remembered_rewards, render
 
 MAX_ACTION_CHARACTERS = 60
 _INNER_MARKS = frozenset(" '-")
@@ -29,6 +32,8 @@ class LanguageModelPlayer:
         admissible: Whether replies are restricted to the situation's admissible actions (a handicap).
         budget: How much of a situation goes into a prompt; ``None`` for the style's default.
         max_tokens: Limit of a free reply.
+        heed_punishment: Whether actions with a negative mean reward in this very state are left out of
+            the list offered to a transcript model (never all of them, never a recommended one).
     """
 
     name = "llm"
@@ -40,11 +45,13 @@ class LanguageModelPlayer:
         *,
         budget: Budget | None = None,
         max_tokens: int = 12,
+        heed_punishment: bool = True,
     ) -> None:
         self.model = model
         self.admissible = admissible
         self.budget = budget
         self.max_tokens = max_tokens
+        self.heed_punishment = heed_punishment
 
     def start_episode(self, *, seed: int) -> None:
         """Nothing is kept between episodes."""
@@ -63,12 +70,14 @@ class LanguageModelPlayer:
         """
         if not roles:
             return []
-        allowed = self._allowed(situation)
+        allowed, left_out = self._allowed(situation)
+        rationale = f"not offered, punished here: {', '.join(left_out)}" if left_out else None
         completions = self.model.complete(
             [self._request(situation, role, allowed, seed=derive_seed(seed, role.name)) for role in roles]
         )
         proposals = [
-            _proposal(role, completion, allowed) for role, completion in zip(roles, completions, strict=True)
+            _proposal(role, completion, allowed, rationale)
+            for role, completion in zip(roles, completions, strict=True)
         ]
         again = [i for i, proposal in enumerate(proposals) if proposal.action is None]
         if not again:
@@ -89,17 +98,30 @@ class LanguageModelPlayer:
             )
         return proposals
 
-    def _allowed(self, situation: Situation) -> tuple[str, ...] | None:
+    def _allowed(self, situation: Situation) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
+        """Return what may be replied (``None`` for anything) and what was left out for punishment."""
         if not self.admissible:
-            return None
-        if not situation.admissible_actions:
+            return None, ()
+        offered = situation.admissible_actions
+        if not offered:
             raise CapabilityError(
                 "The player was told to choose among admissible actions, and there are none.",
-                got=f"admissible_actions={situation.admissible_actions!r} at step {situation.step}",
+                got=f"admissible_actions={offered!r} at step {situation.step}",
                 expected="at least one action from an environment with the capability 'admissible_actions'",
                 remedy="use LanguageModelPlayer(model, admissible=False) for free text",
             )
-        return situation.admissible_actions
+        if not self.heed_punishment or self.model.style != "transcript":
+            return offered, ()
+        worth = remembered_rewards(situation)
+        known = known_here(situation)
+        left_out = tuple(
+            action
+            for action in offered
+            if worth.get(action, 0.0) < 0 and (known is None or action != known.action)
+        )
+        if len(left_out) == len(offered):
+            return offered, ()
+        return tuple(action for action in offered if action not in left_out), left_out
 
     def _request(
         self,
@@ -150,9 +172,11 @@ def why_no_action(reply: str, allowed: Sequence[str] | None = None) -> str | Non
     return None
 
 
-def _proposal(role: Role, completion: Completion, allowed: tuple[str, ...] | None) -> Proposal:
+def _proposal(
+    role: Role, completion: Completion, allowed: tuple[str, ...] | None, rationale: str | None = None
+) -> Proposal:
     reply = completion.text
     if why_no_action(reply, allowed) is not None:
         return Proposal(role, None, None, usage=completion.usage, reply=reply)
     action = reply.strip() if allowed is not None and reply.strip() in allowed else normalise_action(reply)
-    return Proposal(role, action, completion.probability, usage=completion.usage)
+    return Proposal(role, action, completion.probability, rationale, usage=completion.usage)
