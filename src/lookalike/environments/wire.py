@@ -25,6 +25,7 @@ MAX_JSON_BYTES = 8 << 20
 MAX_PAYLOAD_BYTES = 256 << 20
 MAX_TEXT_CHARACTERS = 1 << 20
 _RECEIVE_BYTES = 64 << 10
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)  # json.dumps would make one a message
 
 
 class ConnectionEndedError(Exception):
@@ -62,7 +63,7 @@ class Wire:
             TypeError, ValueError: ``body`` is no JSON value.
             OSError: The other side is gone.
         """
-        data = json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
+        data = _ENCODER.encode(body).encode()
         head = _HEADER.pack(len(data), len(payload))
         try:
             if len(payload) < _RECEIVE_BYTES:
@@ -90,7 +91,7 @@ class Wire:
         end = middle + payload_bytes
         data = self._at_least(end, data)
         self._rest = data[end:]
-        return json.loads(data[_HEADER.size : middle]), data[middle:end]
+        return json.loads(data[_HEADER.size : middle].decode()), data[middle:end]
 
     def close(self) -> None:
         """Close the socket."""
