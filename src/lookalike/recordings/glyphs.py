@@ -71,6 +71,7 @@ class GlyphReader:
         self._recogniser = recogniser
         self._shapes: list[_Shape] = []
         self._pictures = np.zeros((64, *grid.cell_shape), np.float32)
+        self._coarse = _coarse(self._pictures)
         self._known = 0
         self._asked: set[Word] = set()
         self._spelled: list[_SpelledLine] = []
@@ -128,10 +129,13 @@ class GlyphReader:
 
     def _nearest(self, cells: NDArray[np.float32]) -> list[list[int]]:
         """Return, for each cell, the shapes worth a closer look: the nearest few in plain distance."""
-        flat = cells.reshape(len(cells), self._pictures[0].size)
-        known = self._pictures[: len(self._shapes)].reshape(len(self._shapes), self._pictures[0].size)
-        distance = (known**2).sum(axis=1) - 2 * flat @ known.T
-        near: list[list[int]] = np.argsort(distance, axis=1)[:, :_CANDIDATES].tolist()
+        coarse = _coarse(cells)
+        known = self._coarse[: len(self._shapes)]
+        # Too small for several threads, which a matrix product would start.
+        product = np.einsum("nd,kd->nk", coarse, known, optimize=False)
+        near: list[list[int]] = np.argsort((known**2).sum(axis=1) - 2 * product, axis=1)[
+            :, :_CANDIDATES
+        ].tolist()
         return near
 
     def _shape(self, cell: NDArray[np.float32], near: list[int]) -> int:
@@ -147,7 +151,9 @@ class GlyphReader:
         self._shapes.append(_Shape(cell.copy(), 1))
         if len(self._shapes) > len(self._pictures):
             self._pictures = np.concatenate([self._pictures, np.zeros_like(self._pictures)])
+            self._coarse = np.concatenate([self._coarse, np.zeros_like(self._coarse)])
         self._pictures[len(self._shapes) - 1] = cell
+        self._coarse[len(self._shapes) - 1] = _coarse(cell[None])[0]
         return len(self._shapes) - 1
 
     def _learn(self, words: dict[Word, NDArray[np.float32]]) -> None:
@@ -252,3 +258,11 @@ def _box(difference: NDArray[np.float32]) -> NDArray[np.float32]:
     rows = difference[:, :-1] + difference[:, 1:]
     result: NDArray[np.float32] = (rows[:, :, :-1] + rows[:, :, 1:]) / 4
     return result
+
+
+def _coarse(pictures: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the sums of about 2 x 2 pixels of each picture ``[N, H, W]`` as ``[N, D]``."""
+    count, high, wide = pictures.shape
+    rows = np.add.reduceat(pictures, np.arange(0, high, 2), axis=1)
+    blocks: NDArray[np.float32] = np.add.reduceat(rows, np.arange(0, wide, 2), axis=2)
+    return blocks.reshape(count, -1)

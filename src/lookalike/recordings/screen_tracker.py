@@ -168,18 +168,15 @@ class ScreenTracker:
             return 0
         same = np.abs(before[:, None, :] - features[None, :, :]).max(axis=2) <= _SAME
         typed_row = int(np.flatnonzero(inked_before)[-1])
+        blank = ~inked_before[:, None] & ~inked[None, :]
+        worth = np.where(blank, 0.1, np.where(same, 1.0, -2.0))
         best, best_score = rows, 0.0
-        for shift in range(rows):
-            score = 0.0
-            for row in range(shift, typed_row + 1):
-                if not inked_before[row] and not inked[row - shift]:
-                    score += 0.1
-                elif same[row, row - shift]:
-                    score += 1.0
-                elif row == typed_row:
-                    score -= self._cursor_line_cost(before[row], features[row - shift])
-                else:
-                    score -= 2.0
+        for shift in range(typed_row + 1):
+            score = float(np.trace(worth[:typed_row], offset=-shift))
+            if same[typed_row, typed_row - shift]:
+                score += 1.0
+            elif score > best_score:
+                score -= self._cursor_line_cost(before[typed_row], features[typed_row - shift])
             if score > best_score + 1e-6:
                 best, best_score = shift, score
         if best_score <= 0.0:

@@ -168,10 +168,9 @@ def _period(profile: Profile, low: float, high: float) -> float | None:
     if high <= low or not profile.any():
         return None
     signal = profile - profile.mean()
-    step = low * low / (4 * len(profile))
-    periods = np.arange(low, high, step)
+    periods = 1 / np.arange(1 / high, 1 / low, 1 / (8 * len(profile)))
     best = float(periods[_comb(signal, periods).argmax()])
-    return _refined(signal, best, step)
+    return _refined(signal, best)
 
 
 def _comb(signal: Profile, periods: Profile) -> Profile:
@@ -184,8 +183,9 @@ def _comb(signal: Profile, periods: Profile) -> Profile:
     return total
 
 
-def _refined(profile: Profile, period: float, step: float) -> float:
-    """Return the best period within two ``step`` of ``period``, to a hundredth of a step."""
+def _refined(profile: Profile, period: float) -> float:
+    """Return the best period near ``period``: nearer than the profile's length can tell two apart."""
+    step = period * period / (8 * len(profile))
     signal = profile - profile.mean()
     best = period
     for _ in range(2):
@@ -203,8 +203,7 @@ def _smallest(profile: Profile, period: float, low: float) -> float:
     """
     for parts in range(int(period / low), 1, -1):
         if _gap_depth(profile, period / parts) < _LINE_GAP:
-            part = period / parts
-            return _refined(profile, part, part * part / (4 * len(profile)))
+            return _refined(profile, period / parts)
     return period
 
 
