@@ -135,6 +135,17 @@ def load_command_table(game: str) -> CommandTable:
     )
 
 
+def canonical_command(environment_id: str, command: str) -> str:
+    """Return the one spelling an environment's table uses for a command, whatever its state.
+
+    An environment without a table gets lower case and single blanks.
+    """
+    source = resources.files("lookalike.environments") / "data" / "commands" / f"{environment_id}.yaml"
+    if "/" in environment_id or environment_id == "dictionary" or not source.is_file():
+        return " ".join(command.lower().split())
+    return load_command_table(environment_id).canonical(command)
+
+
 def _object(name: str, entry: Mapping[str, Any]) -> CarriedObject:
     return CarriedObject(
         name, re.compile(entry["here"]), re.compile(entry["held"]), bool(entry.get("treasure", False))

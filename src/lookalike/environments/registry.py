@@ -109,14 +109,11 @@ def make_environment(
         return _load(entry.loader, argument)
     from lookalike.environments.worker import EnvironmentWorker
 
-    return cast(
-        "Environment",
-        EnvironmentWorker(
-            entry.loader,
-            argument=argument,
-            step_time_limit_s=step_time_limit_s,
-            memory_limit_mb=memory_limit_mb,
-        ),
+    return EnvironmentWorker(
+        entry.loader,
+        argument=argument,
+        step_time_limit_s=step_time_limit_s,
+        memory_limit_mb=memory_limit_mb,
     )
 
 

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import weakref
 from collections.abc import Callable, Mapping
-from typing import IO, Any
+from typing import IO, Any, get_args
 
 from lookalike.core import errors
 from lookalike.core.errors import CapabilityError, EnvironmentDiedError, EnvironmentHungError, GameError
@@ -34,7 +34,7 @@ from lookalike.environments.wire import (
 
 DEFAULT_MEMORY_LIMIT_MB = 4096
 _LOG_LIMIT_BYTES = 64 << 10
-_KNOWN_CAPABILITIES = frozenset(("text", "frames", "save_restore", "admissible_actions", "score", "levels"))
+_KNOWN_CAPABILITIES = frozenset(get_args(Capability))
 
 
 class EnvironmentWorker:
