@@ -305,3 +305,14 @@ def test_a_report_needs_results(call, tmp_path: Path) -> None:
     refused(call("experiment", "report", tmp_path), "results.json")
     (tmp_path / "results.json").write_text('{"schema_version": "99"}')
     refused(call("experiment", "report", tmp_path), "newer")
+
+
+def test_check_a_reward_model(call, model_file: Path, play_log: Path) -> None:
+    words = ["rewards", "check", model_file, "--recordings", play_log, "--random-plays", 3, "--steps", 40]
+    data = json.loads(call(*words, "--json").stdout)
+    assert data["success_auc"] == 1
+    assert len(data["bad"]) == 3
+    assert any("made from play.jsonl" in w for w in data["warnings"])
+    text = call(*words).stdout
+    assert "VOC gap" in text
+    assert "reward alone" in text

@@ -102,54 +102,64 @@ class Advance(Protocol):
 
 
 @contextmanager
-def progress(description: str) -> Iterator[Advance]:
+def progress(description: str, *, percent: bool = False) -> Iterator[Advance]:
     """Show progress on stderr: a bar on a terminal, a plain line now and then elsewhere.
 
     Args:
         description: What is being done, e.g. ``"Reading demo.mp4"``.
+        percent: What is done is a fraction, 0 to 1, shown in per cent; otherwise it is counted.
 
     Yields:
         A function to call with what is done so far.
     """
     if sys.stderr.isatty():
-        with _bar(description) as advance:
+        with _bar(description, percent) as advance:
             yield advance
     else:
-        yield _plain_lines(description)
+        yield _plain_lines(description, percent)
 
 
 @contextmanager
-def _bar(description: str) -> Iterator[Advance]:
+def _bar(description: str, percent: bool) -> Iterator[Advance]:
     from rich.console import Console
     from rich.markup import escape
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+    )
 
     columns: tuple[Any, ...] = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=28),
-        MofNCompleteColumn(),
+        TaskProgressColumn() if percent else MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=Console(file=sys.stderr), transient=True) as bar:
-        task = bar.add_task(escape(description), total=None)
+        task = bar.add_task(escape(description), total=1.0 if percent else None)
 
         def advance(done: float, total: float | None = None, note: str = "") -> None:
             words = f"{description}: {plain(note)}" if note else description
-            bar.update(task, completed=done, total=total, description=escape(words[:70]))
+            whole = 1.0 if percent else total
+            bar.update(task, completed=done, total=whole, description=escape(words[:70]))
 
         yield advance
 
 
-def _plain_lines(description: str) -> Advance:
+def _plain_lines(description: str, percent: bool) -> Advance:
     started = last = time.monotonic()
 
     def advance(done: float, total: float | None = None, note: str = "") -> None:
         nonlocal last
         now = time.monotonic()
-        if now - last >= PLAIN_PROGRESS_INTERVAL_S:
-            last = now
-            of = f" of {total:g}" if total is not None else ""
-            words = f" ({plain(note)})" if note else ""
-            say(f"{description}: {done:g}{of}{words}, {now - started:.0f} s")
+        if now - last < PLAIN_PROGRESS_INTERVAL_S:
+            return
+        last = now
+        shown = f"{done:.0%}" if percent else f"{done:g}" + (f" of {total:g}" if total is not None else "")
+        words = f" ({plain(note)})" if note else ""
+        say(f"{description}: {shown}{words}, {now - started:.0f} s")
 
     return advance

@@ -99,7 +99,7 @@ def _replayed(environment: str, script: Script, *, seed: int, out: Path, licence
 
     game = make_environment(environment)
     try:
-        with progress(f"Recording {out.name}") as advance:
+        with progress(f"Recording {out.name}", percent=True) as advance:
             return record_replay(
                 game,
                 script.commands,
@@ -107,7 +107,7 @@ def _replayed(environment: str, script: Script, *, seed: int, out: Path, licence
                 out=out,
                 licence=licence or script.licence or "unknown",
                 player_kind=script.player_kind,
-                progress=lambda fraction: advance(round(100 * fraction), 100, "per cent"),
+                progress=advance,
             )
     finally:
         game.close()

@@ -30,12 +30,12 @@ def read(path: Path, *, licence: str | None = None, environment: str | None = No
     """
     from lookalike.recordings import read_recording
 
-    with progress(f"Reading {path.name}") as advance:
+    with progress(f"Reading {path.name}", percent=True) as advance:
         return read_recording(
             path,
             licence=licence,
             environment=environment,
-            progress=lambda fraction: advance(round(100 * fraction), 100, "per cent"),
+            progress=advance,
         )
 
 

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lookalike.cli.options import JsonOption, usage_error
-from lookalike.cli.output import emit, emit_json, emit_table
+from lookalike.cli.options import JsonOption, parse_seed, usage_error
+from lookalike.cli.output import emit, emit_json, emit_table, progress
 from lookalike.cli.recordings import read
 
 if TYPE_CHECKING:
     from lookalike.core.types import Demonstration
     from lookalike.rewards import RewardModel
+    from lookalike.rewards.validation import RewardModelCheck
 
 app = typer.Typer(no_args_is_help=True, help="Read, change and check reward models.")
 
@@ -127,6 +128,63 @@ def score(
     emit(f"sum of the verdicts: {sum(r['value'] for r in rows):+.2f}")
 
 
+@app.command("check")
+def check(
+    model: ModelArgument,
+    recordings: Annotated[
+        list[Path],
+        typer.Option(
+            "--recordings", help="Good play, best not what the model was made from; may be repeated."
+        ),
+    ],
+    bad: Annotated[
+        list[Path] | None, typer.Option("--bad", help="Bad play; may be repeated. Random play is added.")
+    ] = None,
+    random_plays: Annotated[
+        int, typer.Option(min=0, max=1000, help="Random plays to compare with; 0 for none.")
+    ] = 10,
+    steps: Annotated[
+        int, typer.Option(min=10, max=10_000, help="Steps of each random play, and of the climbing one.")
+    ] = 200,
+    seed: Annotated[str, typer.Option(metavar="N", help="Seed of the random plays.")] = "1",
+    as_json: JsonOption = False,
+) -> None:
+    """Find out how far to trust a reward model: good play against bad play, and play for reward alone.
+
+    Good play should be followed upwards, and bad play should not. Random play of the model's environment is
+    the bad play that can always be had. The climbing play takes the best-looking action at every step: much
+    reward without the game's own points would mean that the reward can be gamed.
+    """
+    from lookalike.environments import make_environment
+    from lookalike.rewards import load_reward_model
+    from lookalike.rewards.validation import check_reward_model, climb_reward, random_play
+
+    found, first = load_reward_model(model), parse_seed(seed)
+    watched = {note.content_hash for note in found.recordings}
+    shown = [(path.name, read(path)) for path in recordings]
+    good = [(name, play.trajectory) for name, play in shown]
+    made_from = [name for name, play in shown if play.provenance.content_hash in watched]
+    poor = [(path.name, read(path).trajectory) for path in bad or []]
+    climb = None
+    if random_plays:
+        game = make_environment(found.environment)
+        try:
+            with progress("Playing at random") as advance:
+                for number in range(random_plays):
+                    play = random_play(game, seed=first + number, steps=steps)
+                    poor.append((f"random {first + number}", play))
+                    advance(number + 1, random_plays)
+            climb = climb_reward(found, game, seed=first, steps=steps)
+        finally:
+            game.close()
+    with progress("Scoring"):
+        result = check_reward_model(found, good, poor, climb=climb, made_from=made_from)
+    if as_json:
+        emit_json(result)
+    else:
+        _print_check(result)
+
+
 def _verdicts(model: RewardModel, demonstration: Demonstration) -> list[dict[str, Any]]:
     from lookalike.rewards import RewardModelScorer
 
@@ -232,3 +290,53 @@ def _print_model(model: RewardModel) -> None:
     )
     weights = model.weights
     emit(f"progress {weights.progress:+.2f}, refused {weights.refused:+.2f}, setback {weights.setback:+.2f}")
+
+
+def _print_check(result: RewardModelCheck) -> None:
+    emit_table(
+        "Plays",
+        ("play", "kind", "steps", "reward", "game's points"),
+        [
+            (play.name, kind, len(play.values), f"{play.value:+.2f}", _number(play.true_return))
+            for kind, plays in (("good", result.good), ("bad", result.bad))
+            for play in plays
+        ],
+    )
+    emit_table(
+        "Figures",
+        ("figure", "value", "what it says"),
+        [
+            ("VOC, good play", _number(result.voc_good), "value and time rise together: 1 at best"),
+            ("VOC, bad play", _number(result.voc_bad), "should be far below"),
+            ("VOC gap", _number(result.voc_gap), "the difference; near 0 the model only tells the time"),
+            (
+                "pairwise accuracy",
+                _number(result.pairwise_accuracy),
+                f"good above bad after equally many steps, {result.pairs} pairs; chance is 0.5",
+            ),
+            ("success AUC", _number(result.success_auc), "good above bad at the end; chance is 0.5"),
+            (
+                "false positives",
+                _number(result.false_positive_rate),
+                "bad plays that reach the worst good play's value",
+            ),
+            ("Kendall's tau", _number(result.kendall_tau), "order by reward against order by game points"),
+            (
+                "best of four",
+                _number(result.best_of_four),
+                f"game points of the play chosen by reward; mean {_number(result.mean_return)}, "
+                f"best there is {_number(result.best_possible_of_four)}",
+            ),
+        ],
+    )
+    if result.climb is not None:
+        emit(
+            f"Playing for the reward alone: {result.climb.value:+.2f} reward and "
+            f"{result.climb.true_return:g} points of the game's own in {result.climb.steps} steps."
+        )
+    for warning in result.warnings:
+        emit(f"! {warning}")
+
+
+def _number(value: float | None) -> str:
+    return "too little data" if value is None else f"{value:.2f}"

@@ -1,0 +1,343 @@
+"""How far to trust a reward model: does it like good play, and does it dislike bad play?
+
+A reward model that follows good play upwards has shown little: so does a clock. The figures here compare
+good play with bad play of the same length, and let something that only wants the reward play the game.
+
+Value of a play after t steps: the sum of its first t verdicts. Formulas:
+
+- *VOC*, value-order correlation: Spearman's rank correlation of value and time within a play (Ma et al.,
+  arXiv 2411.04549, there for video). 1 when every step is rewarded. The gap between good and bad play is
+  the figure; VOC of good play alone proves nothing.
+- *pairwise accuracy*: of a good and a bad play after equally many steps, how often the good one has the
+  higher value; ties count half.
+- *success AUC*: the same at the plays' ends (Mann-Whitney), and the *false-positive rate*: the share of bad
+  plays whose value reaches that of the worst good play.
+- *Kendall's tau-b* between value at the end and the game's own return.
+- *best of four*: the game's own return of the play with the highest value among four, ties shared, over
+  all choices of four; beside the mean and the best there is.
+- *climbing*: play that always takes the action with the best preview. If it earns much reward and little
+  of the game's own return, the reward can be gamed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lookalike.core.errors import CapabilityError, UsageError
+from lookalike.core.protocols import Environment
+from lookalike.core.seeds import derive_seed, generator
+from lookalike.core.types import Observation, Trajectory, Transition
+from lookalike.rewards.document import RewardModel
+from lookalike.rewards.scorer import RewardModelScorer
+
+OF_FOUR = 4
+MAX_CHOICES = 20_000
+"""Choices of four that are looked at; beyond, a fixed sample of them."""
+
+ActionChooser = Callable[[Observation, tuple[str, ...]], str]
+Follower = Callable[[Transition], object]
+
+
+@dataclass(frozen=True)
+class PlayScore:
+    """One play under a reward model.
+
+    Attributes:
+        name: Where it comes from.
+        values: Sum of the verdicts after each step, [N].
+        true_return: Sum of the game's own rewards, in points; ``None`` where the recording has none.
+    """
+
+    name: str
+    values: tuple[float, ...]
+    true_return: float | None
+
+    @property
+    def value(self) -> float:
+        """Value at the end; 0 for a play without steps."""
+        return self.values[-1] if self.values else 0.0
+
+
+@dataclass(frozen=True)
+class ClimbScore:
+    """What playing for the reward alone brings.
+
+    Attributes:
+        value: Sum of the verdicts.
+        true_return: Sum of the game's own rewards, in points.
+        steps: Steps played.
+    """
+
+    value: float
+    true_return: float
+    steps: int
+
+
+@dataclass(frozen=True)
+class RewardModelCheck:
+    """The figures of the module's docstring; ``None`` where there is too little to compute one from.
+
+    Attributes:
+        good: Good plays.
+        bad: Bad plays.
+        voc_good: Mean VOC of good play, in [-1, 1].
+        voc_bad: Mean VOC of bad play.
+        voc_gap: The difference.
+        pairwise_accuracy: In [0, 1]; 0.5 is chance.
+        pairs: How many pairs that is.
+        success_auc: In [0, 1]; 0.5 is chance.
+        false_positive_rate: Share of bad plays that reach the value of the worst good one.
+        kendall_tau: In [-1, 1].
+        best_of_four: Mean game return, in points, of the play chosen among four.
+        mean_return: Mean game return of all plays.
+        best_possible_of_four: Mean game return of the best play among four.
+        climb: Playing for the reward alone, where an environment was given.
+        warnings: What the figures do not show, or what they warn of; one sentence each.
+    """
+
+    good: tuple[PlayScore, ...]
+    bad: tuple[PlayScore, ...]
+    voc_good: float | None
+    voc_bad: float | None
+    voc_gap: float | None
+    pairwise_accuracy: float | None
+    pairs: int
+    success_auc: float | None
+    false_positive_rate: float | None
+    kendall_tau: float | None
+    best_of_four: float | None
+    mean_return: float | None
+    best_possible_of_four: float | None
+    climb: ClimbScore | None
+    warnings: tuple[str, ...]
+
+
+def check_reward_model(
+    model: RewardModel,
+    good: Sequence[tuple[str, Trajectory]],
+    bad: Sequence[tuple[str, Trajectory]],
+    *,
+    climb: ClimbScore | None = None,
+    made_from: Sequence[str] = (),
+) -> RewardModelCheck:
+    """Compare what a reward model says about good and about bad play.
+
+    Args:
+        model: The reward model.
+        good: Named plays that achieved something, best held out from the model's own recordings.
+        bad: Named plays that did not.
+        climb: What :func:`climb_reward` found.
+        made_from: Names of the good plays that the model was made from; they prove little.
+
+    Raises:
+        UsageError: There is no good play.
+    """
+    if not good:
+        raise UsageError("There is no good play to check against.", expected="at least one recording")
+    goods = tuple(score_play(model, name, play) for name, play in good)
+    bads = tuple(score_play(model, name, play) for name, play in bad)
+    voc_good, voc_bad = _mean(map(_voc, goods)), _mean(map(_voc, bads))
+    accuracy, pairs = _pairwise(goods, bads)
+    plays = [p for p in (*goods, *bads) if p.true_return is not None]
+    best, mean, possible = _best_of_four(plays)
+    return RewardModelCheck(
+        good=goods,
+        bad=bads,
+        voc_good=voc_good,
+        voc_bad=voc_bad,
+        voc_gap=None if voc_good is None or voc_bad is None else voc_good - voc_bad,
+        pairwise_accuracy=accuracy,
+        pairs=pairs,
+        success_auc=_auc(goods, bads),
+        false_positive_rate=_false_positives(goods, bads),
+        kendall_tau=_tau(plays),
+        best_of_four=best,
+        mean_return=mean,
+        best_possible_of_four=possible,
+        climb=climb,
+        warnings=(*_not_held_out(made_from), *_warnings(goods, bads, voc_good, voc_bad, climb)),
+    )
+
+
+def score_play(model: RewardModel, name: str, play: Trajectory) -> PlayScore:
+    """Score a play step by step."""
+    scorer = RewardModelScorer(model)
+    scorer.start(play.observations[0])
+    verdicts = [scorer.score(transition).value for transition in play.transitions()]
+    values = tuple(round(float(v), 6) for v in np.cumsum(verdicts))
+    return PlayScore(name, values, float(sum(play.rewards)) if play.rewards else None)
+
+
+def random_play(environment: Environment, *, seed: int, steps: int) -> Trajectory:
+    """Play at random among the admissible actions: bad play to compare with.
+
+    Raises:
+        CapabilityError: The environment offers no admissible actions.
+    """
+    draw = generator(seed, "random play")
+
+    def choose(_: Observation, actions: tuple[str, ...]) -> str:
+        return actions[int(draw.integers(len(actions)))]
+
+    return _play(environment, _begin(environment, seed), choose, steps=steps)
+
+
+def climb_reward(model: RewardModel, environment: Environment, *, seed: int, steps: int) -> ClimbScore:
+    """Play for the reward alone: always the action whose preview is best, the first one among equals.
+
+    Args:
+        model: The reward model.
+        environment: Reset here; not closed.
+        seed: Of the game.
+        steps: Steps at most.
+
+    Raises:
+        CapabilityError: The environment offers no admissible actions.
+    """
+    first = _begin(environment, seed)
+    scorer = RewardModelScorer(model)
+    scorer.start(first)
+
+    def choose(observation: Observation, actions: tuple[str, ...]) -> str:
+        return actions[int(np.argmax([v.value for v in scorer.preview(observation, actions)]))]
+
+    play = _play(environment, first, choose, steps=steps, follow=scorer.score)
+    scored = score_play(model, "climbing", play)
+    return ClimbScore(scored.value, scored.true_return or 0.0, len(play))
+
+
+def _begin(environment: Environment, seed: int) -> Observation:
+    if "admissible_actions" not in environment.capabilities:
+        raise CapabilityError(
+            "This check plays, and the environment does not say what can be done.",
+            got=environment.id,
+            expected="the capability admissible_actions",
+            remedy="give recordings of bad play instead",
+        )
+    return environment.reset(seed=derive_seed(seed, "game"))
+
+
+def _play(
+    environment: Environment,
+    first: Observation,
+    choose: ActionChooser,
+    *,
+    steps: int,
+    follow: Follower | None = None,
+) -> Trajectory:
+    observations, actions, rewards = [first], [], []
+    for _ in range(steps):
+        offered = environment.admissible_actions()
+        if not offered:
+            break
+        actions.append(choose(observations[-1], offered))
+        result = environment.step(actions[-1])
+        if follow is not None:
+            follow(Transition(observations[-1], actions[-1], result.observation, result.env_reward))
+        observations.append(result.observation)
+        rewards.append(result.env_reward)
+        if result.terminated or result.truncated:
+            break
+    return Trajectory(tuple(observations), tuple(actions), tuple(rewards))
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    found = [v for v in values if v is not None]
+    return float(np.mean(found)) if found else None
+
+
+def _voc(play: PlayScore) -> float | None:
+    """Return Spearman's correlation of value and time; 0 where the value never changes."""
+    from scipy.stats import rankdata
+
+    if len(play.values) < 2:
+        return None
+    ranks = rankdata(play.values)
+    if np.ptp(ranks) == 0:
+        return 0.0
+    return float(np.corrcoef(ranks, np.arange(len(ranks)))[0, 1])
+
+
+def _pairwise(goods: Sequence[PlayScore], bads: Sequence[PlayScore]) -> tuple[float | None, int]:
+    wins, pairs = 0.0, 0
+    for a, b in itertools.product(goods, bads):
+        n = min(len(a.values), len(b.values))
+        difference = np.subtract(a.values[:n], b.values[:n])
+        wins += float(np.sum(difference > 0) + 0.5 * np.sum(difference == 0))
+        pairs += n
+    return (wins / pairs if pairs else None), pairs
+
+
+def _auc(goods: Sequence[PlayScore], bads: Sequence[PlayScore]) -> float | None:
+    if not goods or not bads:
+        return None
+    wins = [(a.value > b.value) + 0.5 * (a.value == b.value) for a in goods for b in bads]
+    return float(np.mean(wins))
+
+
+def _false_positives(goods: Sequence[PlayScore], bads: Sequence[PlayScore]) -> float | None:
+    if not goods or not bads:
+        return None
+    threshold = min(play.value for play in goods)
+    return float(np.mean([play.value >= threshold for play in bads]))
+
+
+def _tau(plays: Sequence[PlayScore]) -> float | None:
+    from scipy.stats import kendalltau
+
+    if len(plays) < 3:
+        return None
+    tau = float(kendalltau([p.value for p in plays], [p.true_return for p in plays]).statistic)
+    return None if math.isnan(tau) else tau
+
+
+def _best_of_four(plays: Sequence[PlayScore]) -> tuple[float | None, float | None, float | None]:
+    if len(plays) < OF_FOUR:
+        return None, None, None
+    values = np.array([p.value for p in plays])
+    returns = np.array([p.true_return for p in plays], dtype=float)
+    if math.comb(len(plays), OF_FOUR) <= MAX_CHOICES:
+        choices = np.array(list(itertools.combinations(range(len(plays)), OF_FOUR)))
+    else:
+        draw = generator(0, "best of four")
+        choices = np.array(
+            [draw.choice(len(plays), OF_FOUR, replace=False) for _ in range(MAX_CHOICES)], dtype=int
+        )
+    best = values[choices] == values[choices].max(axis=1, keepdims=True)
+    chosen = (returns[choices] * best).sum(axis=1) / best.sum(axis=1)
+    return float(chosen.mean()), float(returns.mean()), float(returns[choices].max(axis=1).mean())
+
+
+def _not_held_out(made_from: Sequence[str]) -> tuple[str, ...]:
+    if not made_from:
+        return ()
+    names = ", ".join(made_from)
+    return (f"The model was made from {names}: that it likes them proves little. Give play it has not seen.",)
+
+
+def _warnings(
+    goods: Sequence[PlayScore],
+    bads: Sequence[PlayScore],
+    voc_good: float | None,
+    voc_bad: float | None,
+    climb: ClimbScore | None,
+) -> tuple[str, ...]:
+    found = []
+    if not bads:
+        found.append("No bad play was given: VOC of good play alone proves nothing.")
+    if voc_good is not None and voc_bad is not None and voc_good - voc_bad < 0.1:
+        found.append("Good and bad play rise alike: the reward model may only tell the time.")
+    returns = [p.true_return for p in goods if p.true_return is not None]
+    if climb is not None and returns:
+        best = max(p.value for p in goods)
+        if climb.value > best and climb.true_return < min(returns):
+            found.append(
+                f"Playing for the reward alone earns more reward ({climb.value:.2f}) than the best recording "
+                f"({best:.2f}) and less of the game's own return: the reward can be gamed."
+            )
+    return tuple(found)
