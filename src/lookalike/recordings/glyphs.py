@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -39,6 +40,8 @@ _STRIPS_AT_ONCE = 6
 _MAX_SHAPES = 4_000
 _CANDIDATES = 4
 _SAME_SHAPE_BOTH_CASES = "cosvwxzup"
+_DIGIT_AS_LETTER = {"0": "OoQ", "1": "lI", "5": "S", "8": "B"}
+_LETTER_AS_DIGIT = {"O": "0", "o": "0", "l": "1", "I": "1", "S": "5", "B": "8"}
 _X_HEIGHT = "aenrmgq"
 _CAPITALS = "ABDEFGHLMNQRT"
 
@@ -106,7 +109,24 @@ class GlyphReader:
     def _names(self) -> list[str]:
         """Return the name of every shape, by number; U+FFFD where none was ever given."""
         names = [shape.votes.most_common(1)[0][0] if shape.votes else "\ufffd" for shape in self._shapes]
-        return self._by_height(names)
+        return self._by_height(self._by_neighbours(names))
+
+    def _by_neighbours(self, names: list[str]) -> list[str]:
+        """Settle digits and letters of one shape by what stands beside them in the recording's words."""
+        beside: list[Counter[str]] = [Counter() for _ in names]
+        for line in self._spelled:
+            for _, word in split_words(line.shapes):
+                for left, right in pairwise(word):
+                    beside[left][_class(names[right])] += 1
+                    beside[right][_class(names[left])] += 1
+        settled = list(names)
+        for number, (name, counts) in enumerate(zip(names, beside, strict=True)):
+            if name in _DIGIT_AS_LETTER and counts["letter"] > 2 * counts["digit"]:
+                votes = self._shapes[number].votes
+                settled[number] = max(_DIGIT_AS_LETTER[name], key=lambda letter: votes[letter])
+            elif name in _LETTER_AS_DIGIT and counts["digit"] > 2 * counts["letter"]:
+                settled[number] = _LETTER_AS_DIGIT[name]
+        return settled
 
     def _doubtful(self) -> set[int]:
         """Return the shapes whose name rests on no vote, or on votes that disagree."""
@@ -248,6 +268,13 @@ def _align(words: Sequence[Word], text: str) -> list[tuple[int, str]]:
     ]
 
 
+def _class(name: str) -> str:
+    """Return ``letter``, ``digit`` or ``sign``; a shape that may be both is a sign."""
+    if name in _DIGIT_AS_LETTER or name in _LETTER_AS_DIGIT:
+        return "sign"
+    return "letter" if name.isalpha() else "digit" if name.isdigit() else "sign"
+
+
 def _top(picture: NDArray[np.float32]) -> int:
     """Return the first pixel row of a shape that has ink."""
     return int(np.flatnonzero(picture.max(axis=1) > _INK)[0])
@@ -265,4 +292,4 @@ def _coarse(pictures: NDArray[np.float32]) -> NDArray[np.float32]:
     count, high, wide = pictures.shape
     rows = np.add.reduceat(pictures, np.arange(0, high, 2), axis=1)
     blocks: NDArray[np.float32] = np.add.reduceat(rows, np.arange(0, wide, 2), axis=2)
-    return blocks.reshape(count, -1)
+    return blocks.reshape(count, ((high + 1) // 2) * ((wide + 1) // 2))

@@ -20,7 +20,7 @@ _ENCODERS: dict[str, tuple[tuple[str, dict[str, str]], ...]] = {
     ".mp4": (
         ("libx264", {"preset": "veryfast", "crf": "20", "bf": "0"}),
         ("libopenh264", {}),
-        ("mpeg4", {"qscale": "3"}),
+        ("mpeg4", {}),
     ),
     ".webm": (
         ("libvpx-vp9", {"deadline": "realtime", "cpu-used": "8", "crf": "24", "b": "0", "row-mt": "1"}),
@@ -105,6 +105,9 @@ class VideoWriter:
                 continue
             stream.width, stream.height = self._size
             stream.pix_fmt = "yuv420p"
+            if name in ("mpeg4", "libopenh264"):
+                # Without a constant quality, a bit rate that keeps text sharp.
+                stream.bit_rate = 6_000_000
             stream.time_base = Fraction(1, self._fps)
             return stream
         raise RecordingError(
