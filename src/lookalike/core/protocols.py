@@ -169,6 +169,10 @@ class EpisodeScorer(Protocol):
         """Return actions worth doing here, best first; empty where the model knows nothing."""
         ...
 
+    def copy(self) -> EpisodeScorer:
+        """Return an independent scorer at the same point of the episode."""
+        ...
+
 
 class Expert(Protocol):
     """Who watches demonstrations and writes a reward model (a YAML document as plain data)."""

@@ -1,1 +1,20 @@
-"""TODO."""
+"""Conditions, goals and seeds; statistics; reports: the question that is measured."""
+
+from lookalike.experiments.conditions import (
+    condition_names,
+    find_condition,
+    find_experiment,
+    list_experiments,
+)
+from lookalike.experiments.runner import resolve, run_experiment
+from lookalike.experiments.single import play_episode
+
+__all__ = [
+    "condition_names",
+    "find_condition",
+    "find_experiment",
+    "list_experiments",
+    "play_episode",
+    "resolve",
+    "run_experiment",
+]

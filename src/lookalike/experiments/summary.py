@@ -84,7 +84,7 @@ def plays(episodes: Iterable[EpisodeResult], condition: ConditionInfo) -> dict[P
     return {
         key: _play([of_play[index] for index in sorted(of_play)])
         for key, of_play in sorted(attempts.items())
-        if len(of_play) == condition.attempts
+        if len(of_play) == condition.attempts or any(episode.success for episode in of_play.values())
     }
 
 

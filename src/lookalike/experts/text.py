@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from lookalike.core.errors import RecordingError
 from lookalike.core.types import Demonstration
 from lookalike.experts.route import build_route
+from lookalike.rewards.actions import canonical_action
 from lookalike.rewards.belief import Belief
 from lookalike.rewards.document import (
     ANY_QUESTION,
@@ -34,7 +35,7 @@ from lookalike.rewards.document import (
     Span,
 )
 from lookalike.rewards.places import PlaceMap
-from lookalike.rewards.text import Reading, is_look, normalise_action, read_text, split_action
+from lookalike.rewards.text import Reading, is_look, read_text, split_action
 
 VERSION = 1
 MIN_RULE_PLACES = 2
@@ -105,7 +106,7 @@ class EmbeddedTextExpert:
         if not demonstrations:
             raise RecordingError("There is no demonstration to watch.", expected="at least one recording")
         places = PlaceMap()
-        watched = [_follow(d, places) for d in demonstrations]
+        watched = [_follow(d, places, environment) for d in demonstrations]
         merged = places.merge_twins()
         watched = [_renamed(w, merged) for w in watched]
         primary = max(watched, key=_achievement)
@@ -131,7 +132,7 @@ class EmbeddedTextExpert:
         )
 
 
-def _follow(demonstration: Demonstration, places: PlaceMap) -> Watched:
+def _follow(demonstration: Demonstration, places: PlaceMap, environment: str) -> Watched:
     belief = Belief(places)
     steps = []
     transitions = demonstration.trajectory.transitions()
@@ -145,7 +146,7 @@ def _follow(demonstration: Demonstration, places: PlaceMap) -> Watched:
     for index, transition in enumerate(transitions):
         if transition.action is None or transition.before.text is None or transition.after.text is None:
             continue
-        action = normalise_action(transition.action)
+        action = canonical_action(environment, transition.action)
         holding = frozenset(belief.held)
         before, after = read_text(transition.before.text), read_text(transition.after.text)
         seen = belief.follow(action, after)

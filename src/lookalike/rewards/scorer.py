@@ -14,13 +14,15 @@ The value of a step is the sum, clipped to [-1, 1], of what its components say:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 
 from lookalike.core.types import Observation, Transition, Verdict
+from lookalike.rewards.actions import canonical_action
 from lookalike.rewards.belief import Belief, Followed
 from lookalike.rewards.document import ANY_QUESTION, Hazard, Milestone, RewardModel, Rule
 from lookalike.rewards.places import GUESSED
 from lookalike.rewards.plan import Plan, Waypoint, compile_plan
-from lookalike.rewards.text import Reading, is_look, normalise_action, read_text
+from lookalike.rewards.text import Reading, is_look, read_text
 
 _REFUSALS_PER_WAYPOINT = 2
 _TRIES_PER_WAYPOINT = 6
@@ -54,6 +56,13 @@ class RewardModelScorer:
         self._belief.start(self._reading)
         self._skip_what_needs_no_doing()
 
+    def copy(self) -> RewardModelScorer:
+        """Return an independent scorer at the same point of the episode (the plan is shared)."""
+        other = RewardModelScorer(self.plan)
+        state = {name: value for name, value in vars(self).items() if name != "plan"}
+        vars(other).update(deepcopy(state))
+        return other
+
     @property
     def reached(self) -> frozenset[str]:
         """Ids of the milestones reached so far."""
@@ -71,7 +80,7 @@ class RewardModelScorer:
 
     def score(self, transition: Transition) -> Verdict:
         """Give reward or punishment for a step that was played, and follow it."""
-        action = normalise_action(transition.action or "")
+        action = self._canonical(transition.action or "")
         before = read_text(transition.before.text or "")
         after = read_text(transition.after.text or "")
         target = self.waypoint
@@ -93,7 +102,7 @@ class RewardModelScorer:
         """
         reading = read_text(observation.text or "")
         wanted = self.recommend(observation)
-        return [self._preview(reading, normalise_action(a), wanted) for a in actions]
+        return [self._preview(reading, self._canonical(a), wanted) for a in actions]
 
     def recommend(self, observation: Observation) -> list[str]:
         """Return actions worth doing here, best first; empty where the document does not help."""
@@ -108,6 +117,9 @@ class RewardModelScorer:
         if not moves and target is not None and place is not None:
             moves = [target.do] if place == target.at else self._belief.places.next_moves(place, target.at)
         return list(dict.fromkeys([*rules, *missing, *moves]))
+
+    def _canonical(self, action: str) -> str:
+        return canonical_action(self.plan.model.environment, action)
 
     def _preview(self, reading: Reading, action: str, wanted: Sequence[str]) -> Verdict:
         parts: dict[str, float] = {}

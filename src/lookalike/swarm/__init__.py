@@ -4,5 +4,15 @@ from lookalike.swarm.config import DEFAULT_TEMPERATURES, SwarmConfig, roles_at
 from lookalike.swarm.council import decide
 from lookalike.swarm.loop import Episode
 from lookalike.swarm.memory import Entry, SwarmMemory
+from lookalike.swarm.worlds import WorldsEpisode
 
-__all__ = ["DEFAULT_TEMPERATURES", "Entry", "Episode", "SwarmConfig", "SwarmMemory", "decide", "roles_at"]
+__all__ = [
+    "DEFAULT_TEMPERATURES",
+    "Entry",
+    "Episode",
+    "SwarmConfig",
+    "SwarmMemory",
+    "WorldsEpisode",
+    "decide",
+    "roles_at",
+]

@@ -1,0 +1,172 @@
+"""Conditions and experiments as data: what is switched on, and what is played."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+from importlib import resources
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+from lookalike.core.errors import UnknownNameError
+from lookalike.core.types import Handicaps
+from lookalike.experiments.results import ConditionInfo, ConditionKind
+from lookalike.swarm import SwarmConfig, roles_at
+from lookalike.swarm.config import MemoryKind, RewardSource
+
+
+class _Data(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Condition(_Data):
+    """Which parts are switched on.
+
+    Attributes:
+        name: Its row's name.
+        kind: A row of the paper (with its missing cell), a control or a baseline.
+        description: One sentence.
+        player: Who proposes: ``llm``, ``random``, ``replay`` or ``follow`` (the expert's recommendation).
+        temperatures: One member each.
+        mode: ``council`` or ``worlds``.
+        council: The council's rule.
+        memory: ``shared``, ``private`` or ``none``.
+        reward: ``none``, ``environment score`` or ``reward model``.
+        recommendation: Whether the reward model's preview may be seen before playing.
+        sync_every: In ``worlds`` mode with save/restore, rounds between going back to the best branch.
+        attempts: Independent attempts at each goal and seed; a second row counts all of them.
+    """
+
+    name: str
+    kind: ConditionKind
+    description: str
+    player: Literal["llm", "random", "replay", "follow"] = "llm"
+    temperatures: tuple[float, ...]
+    mode: Literal["council", "worlds"] = "council"
+    council: str = "best-reward"
+    memory: MemoryKind = "shared"
+    reward: RewardSource = "none"
+    recommendation: bool = False
+    sync_every: int = 0
+    attempts: int = 1
+
+    def config(self) -> SwarmConfig:
+        """Return how its swarm plays."""
+        return SwarmConfig(
+            roles=roles_at(self.temperatures),
+            mode=self.mode,
+            council=self.council,
+            memory=self.memory,
+            reward=self.reward,
+            recommendation=self.recommendation,
+            sync_every=self.sync_every,
+        )
+
+    def handicaps(self) -> Handicaps:
+        """Return the help its results are obtained with."""
+        return Handicaps(
+            save_restore=self.sync_every > 0,
+            admissible_actions=self.player in {"llm", "random"},
+            step_limit=None,
+            restarts=0,
+            recommendation=self.recommendation,
+            reward=self.reward,
+            demonstrations_of_this_level=False,
+            model_calls_per_step=len(self.temperatures) if self.player == "llm" else 0,
+        )
+
+    def rows(self) -> list[ConditionInfo]:
+        """Return its rows: the first attempt, and where there are more, the best of all."""
+        rows = [
+            ConditionInfo(
+                name=self.name, handicaps=self.handicaps(), kind=self.kind, description=self.description
+            )
+        ]
+        if self.attempts > 1:
+            rows.append(
+                ConditionInfo(
+                    name=f"{self.name} best-of-{self.attempts}",
+                    handicaps=replace(self.handicaps(), restarts=self.attempts - 1),
+                    kind="baseline",
+                    description=f"best of {self.attempts} independent plays of {self.name}",
+                    episodes_of=self.name,
+                    attempts=self.attempts,
+                )
+            )
+        return rows
+
+
+class ExperimentSpec(_Data):
+    """An experiment.
+
+    Attributes:
+        name: What `lookalike experiment run` takes.
+        description: One sentence.
+        environment: Environment id.
+        recording: Which play is recorded and watched: ``adventure:N`` or ``jericho:zork1``.
+        seeds: As in ``--seeds``.
+        goals: Goal names; empty for the goals that count in the paper's table.
+        conditions: Condition names, in the table's order.
+    """
+
+    name: str
+    description: str
+    environment: str
+    recording: str
+    seeds: str
+    goals: tuple[str, ...] = ()
+    conditions: tuple[str, ...]
+
+
+def find_condition(name: str) -> Condition:
+    """Return a condition by its name.
+
+    Raises:
+        UnknownNameError: There is none of that name.
+    """
+    known = _conditions()
+    if name not in known:
+        raise UnknownNameError("condition", name, known)
+    return known[name]
+
+
+def condition_names() -> tuple[str, ...]:
+    """Return all conditions' names, in the order of the data file."""
+    return tuple(_conditions())
+
+
+def find_experiment(name: str) -> ExperimentSpec:
+    """Return an experiment by its name.
+
+    Raises:
+        UnknownNameError: There is none of that name.
+    """
+    known = {spec.name: spec for spec in list_experiments()}
+    if name not in known:
+        raise UnknownNameError("experiment", name, known, remedy="See `lookalike experiment list`.")
+    return known[name]
+
+
+@lru_cache(maxsize=1)
+def list_experiments() -> tuple[ExperimentSpec, ...]:
+    """Return all experiments."""
+    return tuple(ExperimentSpec.model_validate(entry) for entry in _read("experiments.yaml"))
+
+
+@lru_cache(maxsize=1)
+def _conditions() -> dict[str, Condition]:
+    return {entry["name"]: Condition.model_validate(entry) for entry in _read("conditions.yaml")}
+
+
+def _read(name: str) -> Any:
+    return yaml.safe_load(
+        (resources.files("lookalike.experiments") / "data" / name).read_text(encoding="utf-8")
+    )
+
+
+def parse_range(text: str) -> tuple[int, ...]:
+    """Return the seeds of ``"A-B"`` in a data file."""
+    first, _, last = text.partition("-")
+    return tuple(range(int(first), int(last or first) + 1))

@@ -1,0 +1,53 @@
+"""One episode of one condition, shown while it is played."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lookalike.core.errors import UsageError
+from lookalike.environments import find_goal
+from lookalike.experiments.conditions import find_condition
+from lookalike.experiments.session import Session, SessionSetup
+from lookalike.rewards import RewardModel
+from lookalike.store import EpisodeFailed, EpisodeFinished, Event
+
+
+def play_episode(
+    environment: str,
+    *,
+    goal: str,
+    condition: str,
+    seed: int,
+    player: str = "llm",
+    reward_model: RewardModel | None = None,
+    on_event: Callable[[Event], None] | None = None,
+) -> EpisodeFinished | EpisodeFailed:
+    """Play one episode.
+
+    Args:
+        environment: Environment id.
+        goal: Goal name.
+        condition: Condition name, e.g. ``swarm+expert``.
+        seed: The episode's seed.
+        player: ``llm``, or ``random`` for even draws in its place.
+        reward_model: Needed by conditions with an expert.
+        on_event: Called with every event as it happens.
+
+    Raises:
+        UsageError: The condition needs a reward model and there is none.
+    """
+    chosen = find_condition(condition)
+    if player == "random":
+        chosen = chosen.model_copy(update={"player": "random"})
+    if chosen.config().needs_reward_model and reward_model is None:
+        raise UsageError(
+            f"The condition {condition!r} needs a reward model.",
+            got="no --reward-model",
+            remedy="Write one with `lookalike watch`, or choose a condition without an expert (solo, swarm).",
+        )
+    session = Session(SessionSetup(environment, reward_model, replay=None, recorded_seeds=()))
+    try:
+        record = on_event or (lambda _: None)
+        return session.play(chosen, find_goal(environment, goal), seed=seed, attempt=0, record=record)
+    finally:
+        session.close()
