@@ -25,7 +25,7 @@ SAME_STATE = 1.0 - 1e-9
 """Score of a :class:`Recollection` from which it counts as of the very same state."""
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
-_CHAT_MARK = re.compile(r"<\|+|\|+>")
+_CHAT_MARK = re.compile(r"(?<=<)\|+|\|+(?=>)")
 _OUR_WORDS = re.compile(r"\b(reward|goal|expert|memory|recommended)\s*:", re.IGNORECASE)
 _SPACE = re.compile(r"\s+")
 _SENTENCE_END = re.compile(r"[.!?]['\")]?(?=\s|$)")
@@ -44,16 +44,19 @@ class Budget:
         observation: Of the present observation; the first and last parts stay.
         past_observation: Of any other observation.
         how_to_play: Of the game's instructions.
-        history: Most transitions shown.
+        history: Most transitions shown. None by default: a small model that reads its own last
+            commands repeats them (docs/players.md).
         recollections: Most recollections shown.
+        repeat_known: How often the one thing known for this very place is shown.
     """
 
     prompt: int = 720
-    observation: int = 240
+    observation: int = 140
     past_observation: int = 100
     how_to_play: int = 60
-    history: int = 2
+    history: int = 0
     recollections: int = 2
+    repeat_known: int = 2
 
 
 DEFAULT_BUDGET = Budget()
@@ -92,9 +95,9 @@ def plain(text: str | None, limit: int) -> str:
     Capitals-only text is lower-cased (fewer tokens, and closer to what a model has read); control and
     direction marks go; ``>`` at the start of a line, our own line openers and chat marks are defused.
     """
-    lines = [_CONTROL.sub("", line).strip().lstrip(">").strip() for line in (text or "").splitlines()]
-    line = _SPACE.sub(" ", " ".join(line for line in lines if line))
-    line = _OUR_WORDS.sub(lambda m: f"{m.group(1)} ", _CHAT_MARK.sub("", line))
+    lines = [_CONTROL.sub("", line).strip(" \t>") for line in (text or "").splitlines()]
+    line = _CHAT_MARK.sub("/", " ".join(line for line in lines if line))
+    line = _SPACE.sub(" ", _OUR_WORDS.sub(r"\1 ", line)).strip()
     if line.isupper():
         line = line.lower()
     return shorten(line, limit)
@@ -141,9 +144,10 @@ def _transcript(situation: Situation, role: Role, budget: Budget, error: str | N
     tail += [now, ">"] if now else [">"]
     known = known_here(situation)
     if known is not None:
-        # The example repeats the present text to the letter: that is what the model recognises.
+        # The example repeats the present text to the letter: that is what the model recognises. Shown
+        # twice, its command goes from 0.90 to 0.96 of the mean probability (seeds 300-302, n = 30).
         example = _example(now, known.action, known.outcome, known.reward, budget)
-        return "\n".join([*head, example, *tail])
+        return "\n".join([*head, *[example] * budget.repeat_known, *tail])
     recalled = [
         _example(plain(item.observation, budget.past_observation), item.action, "", item.reward, budget)
         for item in situation.recollections
