@@ -213,7 +213,7 @@ class GlyphReader:
         tops: dict[str, list[int]] = {"small": [], "capital": []}
         for shape, name in zip(self._shapes, names, strict=True):
             group = "small" if name in _X_HEIGHT else "capital" if name in _CAPITALS else None
-            if group and sum(shape.votes.values()) >= 2:
+            if group:
                 tops[group].append(_top(shape.picture))
         if not tops["small"] or not tops["capital"]:
             return names

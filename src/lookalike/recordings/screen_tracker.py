@@ -169,7 +169,7 @@ class ScreenTracker:
         same = np.abs(before[:, None, :] - features[None, :, :]).max(axis=2) <= _SAME
         typed_row = int(np.flatnonzero(inked_before)[-1])
         blank = ~inked_before[:, None] & ~inked[None, :]
-        worth = np.where(blank, 0.1, np.where(same, 1.0, -2.0))
+        worth = np.where(blank, 0.1, np.where(same, 1.0, -5.0))
         best, best_score = rows, 0.0
         for shift in range(typed_row + 1):
             score = float(np.trace(worth[:typed_row], offset=-shift))

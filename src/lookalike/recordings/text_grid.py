@@ -22,7 +22,9 @@ _WIDTH_TO_HEIGHT = (0.3, 0.8)
 _MIN_CONTRAST = 30
 _INVISIBLE_DRIFT = 0.5
 """Two periods are one when they differ by less than this, in pixels, over the whole picture."""
-_LINE_GAP = 0.2
+_GAP_TOLERANCE = 0.6
+_WHOLE_TOLERANCE = 1.5
+_LINE_GAP = 0.05
 """Between lines there is less ink than this share of the mean."""
 _MIN_BACKGROUND_SHARE = 0.55
 
@@ -112,7 +114,7 @@ def find_grid(pictures: Sequence[Luma]) -> TextGrid | None:
     line_height = _period(down, *_LINE_HEIGHTS)
     if line_height is None:
         return None
-    line_height = _smallest(down, line_height, _LINE_HEIGHTS[0])
+    line_height = _sharpest(down, _smallest(down, line_height, _LINE_HEIGHTS[0]))
     top = _gap(down, line_height)
     # A line whose upper third is outside the picture is no line.
     top -= line_height * np.floor((top + 0.35 * line_height) / line_height)
@@ -203,8 +205,26 @@ def _smallest(profile: Profile, period: float, low: float) -> float:
     """
     for parts in range(int(period / low), 1, -1):
         if _gap_depth(profile, period / parts) < _LINE_GAP:
-            return _refined(profile, period / parts)
+            return period / parts
     return period
+
+
+def _sharpest(profile: Profile, period: float) -> float:
+    """Return the period near ``period`` at which the lines fall on each other best: the gap is widest.
+
+    A few lines of text are too short a signal for an exact frequency; their edges are exact.
+    """
+    inked = np.flatnonzero(profile)
+    lines = max(2.0, (inked[-1] - inked[0]) / period)
+    unsure = min(0.03, 1.5 / lines**2) * period
+    near = period + unsure * np.linspace(-1.0, 1.0, 101)
+    whole = np.arange(np.ceil(near[0]), np.floor(near[-1]) + 1)
+    candidates = np.concatenate([whole, near[np.argsort(np.abs(near - period))]])
+    gaps = np.array([_empty_run(profile, candidate)[0] for candidate in candidates])
+    # Gaps are known to a fraction of a pixel, and less well where lines never fall between pixels. Within
+    # that, a whole number is likeliest, then what the spectrum said.
+    tolerance = np.where(np.arange(len(candidates)) < len(whole), _WHOLE_TOLERANCE, _GAP_TOLERANCE)
+    return float(candidates[int((gaps > gaps.max() - tolerance).argmax())])
 
 
 def _fold(profile: Profile, period: float, bins: int) -> Profile:
@@ -220,22 +240,26 @@ def _fold(profile: Profile, period: float, bins: int) -> Profile:
 
 def _gap(profile: Profile, period: float) -> float:
     """Return the phase in pixels of the middle of the emptiest stretch of ``profile``."""
+    return _empty_run(profile, period)[1]
+
+
+def _empty_run(profile: Profile, period: float) -> tuple[float, float]:
+    """Return length and middle, in pixels, of the longest stretch of phases without ink."""
     bins = max(4, round(period * 4))
     folded = _fold(profile, period, bins)
     # Descenders are rare in texts of capitals, and are not the gap.
-    limit = folded.min() + 0.002 * (folded.max() - folded.min())
-    empty = folded <= limit
+    empty = folded <= folded.min() + 0.002 * (folded.max() - folded.min())
     start = int(np.flatnonzero(~empty)[0])
-    best_length, best_middle, run = 0, 0.0, 0
+    length, middle, run = 0, 0.0, 0
     for i in range(start, start + bins + 1):
-        if empty[i % bins]:
-            run += 1
-            if run > best_length:
-                best_length, best_middle = run, i - (run - 1) / 2
-        else:
+        if not empty[i % bins]:
             run = 0
-    # Bin b holds pixels whose upper edge lies in [b, b + 1) quarters of a pixel.
-    return ((best_middle + 0.5) / bins * period) % period
+            continue
+        run += 1
+        if run > length:
+            length, middle = run, i - (run - 1) / 2
+    # Bin b holds pixels whose upper edge lies in [b, b + 1) quarters.
+    return length / bins * period, ((middle + 0.5) / bins * period) % period
 
 
 def _gap_depth(profile: Profile, period: float) -> float:
