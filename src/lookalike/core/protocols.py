@@ -165,6 +165,10 @@ class EpisodeScorer(Protocol):
         """Say what the same actions would be worth here, before they are played."""
         ...
 
+    def note_admissible(self, actions: Sequence[str]) -> None:
+        """Take in what is possible here, where the environment says so: the rest need not be waited for."""
+        ...
+
     def recommend(self, observation: Observation) -> list[str]:
         """Return actions worth doing here, best first; empty where the model knows nothing."""
         ...

@@ -27,8 +27,11 @@ GUESSED = 1000
 _PAIRS = (
     "n s,north south,e w,east west,ne sw,northeast southwest,nw se,northwest southeast,u d,up down,in out"
 )
-_OPPOSITE = {"enter": "out"} | dict(pair.split() for pair in _PAIRS.split(","))
-_OPPOSITE |= {b: a for a, b in (pair.split() for pair in _PAIRS.split(","))}
+_OPPOSITES: dict[str, tuple[str, ...]] = {"enter": ("out",), "out": ("in", "enter")}
+for _pair in _PAIRS.split(","):
+    _a, _b = _pair.split()
+    _OPPOSITES.setdefault(_a, (_b,))
+    _OPPOSITES.setdefault(_b, (_a,))
 
 
 @dataclass
@@ -127,6 +130,8 @@ class PlaceMap:
             self.edges.get((previous, action)) if previous is not None and action is not None else None
         )
         known = self._by_anchor.get(anchor, [])
+        if previous is not None and _stays(reading, action):
+            return previous if known else self._extend(previous, anchor, reading.description)
         if known and not self.places[known[0]].ambiguous:
             if self._moved_to_same_wording(reading, previous, action, known[0], predicted):
                 self.places[known[0]].ambiguous = True
@@ -134,9 +139,6 @@ class PlaceMap:
             return known[0]
         if known:
             return self._in_maze(anchor, reading, previous, action, predicted)
-        stays = reading.failure or (action is not None and split_action(action)[0] in GET_VERBS | DROP_VERBS)
-        if stays and previous is not None:
-            return self._extend(previous, anchor, reading.description)
         words = content_words(anchor)
         if predicted is not None and words & self.places[predicted].words and "dark" not in words:
             return self._extend(predicted, anchor, reading.description)
@@ -151,10 +153,14 @@ class PlaceMap:
 
     def _nearly(self, words: frozenset[str]) -> list[Place]:
         """Return the one place that has most of the words of a short wording, if there is just one."""
-        shared = {p.id: len(words & p.words) for p in self.places.values() if not p.ambiguous}
+        shared = {
+            p.id: len(words & p.words) + len(words & content_words(p.anchors[0]))
+            for p in self.places.values()
+            if not p.ambiguous and 3 * len(words & p.words) >= 2 * len(words)
+        }
         most = max(shared.values(), default=0)
         best = [self.places[name] for name, n in shared.items() if n == most]
-        return best if len(best) == 1 and most >= 2 and most * 3 >= len(words) * 2 else []
+        return best if len(best) == 1 else []
 
     def _moved_to_same_wording(
         self, reading: Reading, previous: str | None, action: str | None, known: str, predicted: str | None
@@ -168,12 +174,11 @@ class PlaceMap:
     def _in_maze(
         self, anchor: str, reading: Reading, previous: str | None, action: str | None, predicted: str | None
     ) -> str | None:
-        if predicted is not None and anchor in self.places[predicted].anchors and not reading.failure:
+        if predicted is not None and anchor in self.places[predicted].anchors:
             return predicted
         if previous is None or action is None:
             return None
-        stayed = reading.failure or reading.lead or is_look(action)
-        if stayed and anchor in self.places[previous].anchors:
+        if reading.lead and anchor in self.places[previous].anchors:
             return previous
         return self._new(anchor, reading.description, ambiguous=True)
 
@@ -301,10 +306,16 @@ class PlaceMap:
         return {
             (end, back): origin
             for (origin, action), end in self.edges.items()
-            if (back := _OPPOSITE.get(action))
-            and (end, back) not in self.edges
-            and (end, back) not in self.refuted
+            for back in _OPPOSITES.get(action, ())
+            if (end, back) not in self.edges and (end, back) not in self.refuted
         }
+
+
+def _stays(reading: Reading, action: str | None) -> bool:
+    """Tell that a command led nowhere: it was refused, only looked, or took or put down something."""
+    if reading.failure:
+        return True
+    return action is not None and (is_look(action) or split_action(action)[0] in GET_VERBS | DROP_VERBS)
 
 
 def _by_end(edges: dict[Edge, str]) -> dict[str, list[Edge]]:

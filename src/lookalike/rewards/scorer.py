@@ -95,6 +95,18 @@ class RewardModelScorer:
         self._advance(target, at_waypoint, after, action, seen)
         return _verdict(parts)
 
+    def note_admissible(self, actions: Sequence[str]) -> None:
+        """Go past waypoints of this place whose action the environment does not offer here.
+
+        A treasure that is not where the person found it is not waited for.
+        """
+        offered = {self._canonical(action) for action in actions}
+        while (target := self.waypoint) is not None and target.at == self._belief.place:
+            if target.do in offered or self._reading.questions:
+                return
+            self._pass(None)
+            self._skip_what_needs_no_doing()
+
     def preview(self, observation: Observation, actions: Sequence[str]) -> list[Verdict]:
         """Say what actions would be worth here, before they are played.
 

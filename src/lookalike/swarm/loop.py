@@ -218,6 +218,8 @@ class Episode:
             if "admissible_actions" in world.environment.capabilities
             else None
         )
+        if world.scorer is not None and admissible is not None:
+            world.scorer.note_admissible(admissible)
         guidance = self._guidance(world, admissible)
         by_role: dict[str, Proposal] = {}
         for recollections, members in groups.items():
