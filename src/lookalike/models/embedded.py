@@ -139,6 +139,11 @@ class EmbeddedModel:
         with self._lock:
             return len(self._loaded().encode(text))
 
+    def network(self) -> Network:
+        """Return the network itself, loaded: for measurements and tests, not for play."""
+        with self._lock:
+            return self._loaded()
+
     def _loaded(self) -> Network:
         if self._network is None:
             from lookalike.models.network import Network

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+COLDEST = 1e-6
+"""Temperatures below this count as 0: dividing by them overflows."""
 LOG_FLOOR = -60.0
 """Log-probability below which a reply counts as never said (e^-60); keeps sums finite."""
 
@@ -28,7 +30,7 @@ def at_temperature(
         Probabilities that sum to 1, in the given order.
     """
     logs = np.maximum(np.asarray(log_probabilities, dtype=np.float64), LOG_FLOOR)
-    if temperature == 0:
+    if temperature < COLDEST:
         probabilities = np.zeros(len(logs))
         probabilities[int(np.argmax(logs))] = 1.0
         return probabilities

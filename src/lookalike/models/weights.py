@@ -175,7 +175,7 @@ def _convert_into(gguf: Path, folder: Path) -> None:
             shutil.copyfile(gguf, source)
         try:
             genai.LLMPipeline(str(source), "CPU", enable_save_ov_model=True)
-        except RuntimeError as error:
+        except (RuntimeError, LookupError, ValueError) as error:
             raise ModelError(
                 f"OpenVINO cannot convert {gguf.name}.",
                 got=str(error).strip().splitlines()[-1],

@@ -10,6 +10,7 @@ action is asked for once more with the error, and then stands as not executable.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 
@@ -20,6 +21,7 @@ from lookalike.core.types import Proposal, Role, Situation
 from lookalike.models.rendering import Budget, known_here, remembered_rewards, render
 
 MAX_ACTION_CHARACTERS = 60
+_BLANKS = re.compile(" +")
 _INNER_MARKS = frozenset(" '-")
 _DECORATION = " \t>.!\"'`*"
 
@@ -93,6 +95,7 @@ class LanguageModelPlayer:
                 roles[i],
                 second.action,
                 second.probability,
+                rationale,
                 usage=proposals[i].usage + second.usage,
                 reply=second.reply,
             )
@@ -147,7 +150,7 @@ def normalise_action(reply: str) -> str:
     Nothing is guessed: no word is added, dropped, corrected or replaced.
     """
     line = unicodedata.normalize("NFKC", reply).strip()
-    return " ".join(line.strip(_DECORATION).lower().split(" ")) if "\n" not in line else line
+    return _BLANKS.sub(" ", line.strip(_DECORATION).lower()) if "\n" not in line else line
 
 
 def why_no_action(reply: str, allowed: Sequence[str] | None = None) -> str | None:
