@@ -60,7 +60,7 @@ class Reading:
 
     Attributes:
         sentences: Keys of all sentences, in order (without a status line).
-        questions: Keys of the sentences that end with a question mark.
+        questions: Keys of the questions asked, where the reply ends with one and so waits for an answer.
         anchor: Key that names the place described: the heading, or the sentence that says where one is;
             ``None`` where no place is described.
         description: Content words of the place's paragraph.
@@ -166,15 +166,16 @@ def read_text(text: str) -> Reading:
                 if piece.rstrip(" \"')").endswith("?") or sentence.startswith("please answer"):
                     questions.append(sentence)
         paragraphs.append((first, len(sentences)))
+    asked = bool(questions) and sentences[-1] == questions[-1]
     index = _anchor_index(sentences, title)
     anchor = title if title is not None else (sentences[index] if index is not None else None)
     return Reading(
         sentences=tuple(sentences),
-        questions=tuple(questions),
+        questions=tuple(questions) if asked else (),
         anchor=anchor,
         description=_description(sentences, paragraphs, index, anchor),
         lead=tuple(sentences[:index]) if index is not None else (() if title else tuple(sentences)),
-        failure=bool(sentences) and not questions and bool(_FAILURE.match(sentences[0])),
+        failure=bool(sentences) and not asked and bool(_FAILURE.match(sentences[0])),
         setback=next((s for s in sentences if _SETBACK.search(s)), None),
         score=score,
     )
