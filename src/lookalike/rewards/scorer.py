@@ -203,10 +203,8 @@ class RewardModelScorer:
         target = self.waypoint
         if target is None:
             return []
-        held = self._belief.held
+        held, lost, here = self._belief.held, self._belief.lost, self._belief.place
         words = reading.lying
-        if not words:
-            return []
         tools = {rule.requires: f"get {rule.requires}" for rule in self.plan.model.rules if rule.requires}
         wanted = {thing: do for thing, do in tools.items() if thing and thing not in self._put_down}
         wanted |= {r.requires: f"get {r.requires}" for r in self._cued(reading) if r.requires}
@@ -214,7 +212,9 @@ class RewardModelScorer:
         return [
             do
             for thing, do in wanted.items()
-            if thing not in held and thing.split()[-1] in words and not self._refused.get(do)
+            if thing not in held
+            and (thing.split()[-1] in words or (here is not None and lost.get(thing) == here))
+            and not self._refused.get(do)
         ]
 
     def _search(self) -> list[str]:
@@ -228,7 +228,6 @@ class RewardModelScorer:
             return []
         needed = [thing for thing in sorted(belief.lost) if thing in target.holding]
         if self._reading.setback is not None:
-            self._searched, self._around = set(), None
             return []
         self._searched.add(belief.place)
         if not needed:
@@ -313,6 +312,8 @@ class RewardModelScorer:
         """Follow the plan: what was done is behind, what cannot be done is left out."""
         if seen.place != seen.origin:
             self._refused.clear()
+        if after.setback is not None:
+            self._searched, self._around = set(), None
         if after.failure:
             self._refused[action] = self._refused.get(action, 0) + 1
             self._drop_closed_way(seen.origin, action)
