@@ -23,7 +23,7 @@ _MIN_CONTRAST = 30
 _INVISIBLE_DRIFT = 0.5
 """Two periods are one when they differ by less than this, in pixels, over the whole picture."""
 _GAP_TOLERANCE = 0.6
-_WHOLE_TOLERANCE = 1.5
+_WHOLE_TOLERANCE = 1.8
 _LINE_GAP = 0.05
 """Between lines there is less ink than this share of the mean."""
 _MIN_BACKGROUND_SHARE = 0.55
@@ -216,7 +216,7 @@ def _sharpest(profile: Profile, period: float) -> float:
     """
     inked = np.flatnonzero(profile)
     lines = max(2.0, (inked[-1] - inked[0]) / period)
-    unsure = min(0.03, 1.5 / lines**2) * period
+    unsure = min(0.06, 1.5 / lines**2) * period
     near = period + unsure * np.linspace(-1.0, 1.0, 101)
     whole = np.arange(np.ceil(near[0]), np.floor(near[-1]) + 1)
     candidates = np.concatenate([whole, near[np.argsort(np.abs(near - period))]])
