@@ -6,23 +6,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+from recording_games import record_play
 
 from lookalike.core.types import Demonstration
-from lookalike.environments import make_environment
-from lookalike.recordings import Pace, TerminalLook, read_recording, record_replay, shipped_play
-
-BRISK = Pace(typing_s=0.1, thinking_s=0.1, reading_speed=400.0, pause_s=0.2)
-
-
-def record_play(out: Path, count: int, look: TerminalLook | None = None, pace: Pace | None = BRISK) -> Demonstration:
-    """Record the first ``count`` commands of the 350-point play; return what the log says was played."""
-    play = shipped_play(2)
-    environment = make_environment("colossal-cave", isolated=False)
-    recorded = record_replay(
-        environment, play.commands[:count], seed=play.seed, out=out, licence=play.licence, look=look, pace=pace
-    )
-    environment.close()
-    return read_recording(recorded.log)
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,15 @@
-"""Small games for recordings: the shape of an environment, with answers the test decides on."""
+"""What recordings are made of in tests: games whose answers a test decides on, and plays of the real cave."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from lookalike.core.protocols import StepResult
-from lookalike.core.types import Capability, Observation
+from lookalike.core.types import Capability, Demonstration, Observation
+from lookalike.environments import make_environment
+from lookalike.recordings import Pace, TerminalLook, read_recording, record_replay, shipped_play
 
 
 class ScriptedGame:
@@ -40,3 +43,25 @@ class ScriptedGame:
 
     def close(self) -> None:
         return None
+
+
+BRISK = Pace(typing_s=0.1, thinking_s=0.1, reading_speed=400.0, pause_s=0.2)
+
+
+def record_play(
+    out: Path, count: int, look: TerminalLook | None = None, pace: Pace | None = BRISK
+) -> Demonstration:
+    """Record the first ``count`` commands of the 350-point play; return what the log says was played."""
+    play = shipped_play(2)
+    environment = make_environment("colossal-cave", isolated=False)
+    recorded = record_replay(
+        environment,
+        play.commands[:count],
+        seed=play.seed,
+        out=out,
+        licence=play.licence,
+        look=look,
+        pace=pace,
+    )
+    environment.close()
+    return read_recording(recorded.log)

@@ -6,12 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import BRISK, record_play
-from recording_games import ScriptedGame
+from recording_games import BRISK, ScriptedGame, record_play
 
 from lookalike.core.errors import RecordingError
 from lookalike.core.types import Demonstration
-from lookalike.recordings import TerminalLook, normalise_whitespace, read_recording, record_replay, write_jsonl
+from lookalike.recordings import (
+    TerminalLook,
+    normalise_whitespace,
+    read_recording,
+    record_replay,
+    write_jsonl,
+)
 from lookalike.recordings.terminal import TerminalPainter, TerminalScreen
 from lookalike.recordings.video_writer import VideoWriter
 
@@ -74,14 +79,20 @@ def test_other_terminals(name: str, tmp_path: Path) -> None:
 
 def test_mixed_case_wrapped_lines_and_pages(tmp_path: Path) -> None:
     story = (
-        "You are standing in an open field west of a white house, with a boarded front door. There is a small "
-        "mailbox here (it is closed). \"Welcome!\" says the mat: 10 of 350 points, 3 moves."
+        "You are standing in an open field west of a white house, with a boarded front door. There is a "
+        'small mailbox here (it is closed). "Welcome!" says the mat: 10 of 350 points, 3 moves.'
     )
-    game = ScriptedGame(lambda command: "\n\n".join(f"{n}. {story}" for n in range(6)) if command == "look" else "Taken: the oily lamp.")
+    game = ScriptedGame(
+        lambda command: (
+            "\n\n".join(f"{n}. {story}" for n in range(6)) if command == "look" else "Taken: the oily lamp."
+        )
+    )
     commands = ["look", "take lamp", "put 5 coins in slot", "x oak door", "quit"]
     look = TerminalLook(columns=60, rows=14)
     truth = read_recording(
-        record_replay(game, commands, seed=1, out=tmp_path / "p.mp4", licence="CC0-1.0", look=look, pace=BRISK).log
+        record_replay(
+            game, commands, seed=1, out=tmp_path / "p.mp4", licence="CC0-1.0", look=look, pace=BRISK
+        ).log
     )
     read = read_recording(tmp_path / "p.mp4")
     assert read.trajectory.actions == tuple(commands)
@@ -92,7 +103,13 @@ def test_the_same_screen_again_and_again_is_counted(tmp_path: Path) -> None:
     game = ScriptedGame(lambda command: "YOU ARE IN A MAZE, ALL ALIKE.")
     commands = ["n"] * 14 + ["get axe"]
     record_replay(
-        game, commands, seed=1, out=tmp_path / "p.mp4", licence="CC0-1.0", look=TerminalLook(rows=10), pace=BRISK
+        game,
+        commands,
+        seed=1,
+        out=tmp_path / "p.mp4",
+        licence="CC0-1.0",
+        look=TerminalLook(rows=10),
+        pace=BRISK,
     )
     assert read_recording(tmp_path / "p.mp4").trajectory.actions == tuple(commands)
 
@@ -154,7 +171,7 @@ def test_two_readings_agree_and_a_saved_one_is_the_same_evidence(short: Path, tm
     assert saved.trajectory.actions == read.trajectory.actions
 
 
-# --- what is no recording -------------------------------------------------------------------------------------
+# --- what is no recording ---
 
 
 def refused(path: Path, *words: str) -> None:
@@ -192,13 +209,15 @@ def test_a_video_cut_off_behind_its_index(sixty: tuple[Path, Demonstration], tmp
     import av
 
     # The index in front, as files for the web have it: it still promises what is no longer there.
-    with av.open(str(sixty[0])) as source:
-        with av.open(str(tmp_path / "web.mp4"), "w", options={"movflags": "faststart"}) as target:
-            stream = target.add_stream_from_template(source.streams.video[0])
-            for packet in source.demux(video=0):
-                if packet.dts is not None:
-                    packet.stream = stream
-                    target.mux(packet)
+    with (
+        av.open(str(sixty[0])) as source,
+        av.open(str(tmp_path / "web.mp4"), "w", options={"movflags": "faststart"}) as target,
+    ):
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
     data = (tmp_path / "web.mp4").read_bytes()
     (tmp_path / "cut.mp4").write_bytes(data[: len(data) * 2 // 3])
     refused(tmp_path / "cut.mp4", "cut off")

@@ -214,7 +214,9 @@ def read_jsonl(
         trajectory=Trajectory(
             observations=tuple(Observation(text=text) for text in observations),
             actions=tuple(actions),
-            rewards=tuple(rewards) if any(r is not None for r in rewards) else (),
+            rewards=tuple(reward or 0.0 for reward in rewards)
+            if any(reward is not None for reward in rewards)
+            else (),
             times=tuple(float(time or 0.0) for time in times) if has_clock else (),
         ),
         player_kind=player_kind or header.player_kind,
@@ -270,11 +272,11 @@ def write_jsonl(demonstration: Demonstration, path: Path) -> None:
 
 def _follow(
     path: Path, events: list[LogEvent]
-) -> tuple[list[str], list[str | None], list[float], list[float | None], str | None]:
+) -> tuple[list[str], list[str | None], list[float | None], list[float | None], str | None]:
     """Return observations, actions, rewards, times and outcome; a last unanswered action is dropped."""
     observations: list[str] = []
     actions: list[str | None] = []
-    rewards: list[float] = []
+    rewards: list[float | None] = []
     times: list[float | None] = []
     outcome: str | None = None
     waiting = False
@@ -288,7 +290,7 @@ def _follow(
             if observations and not waiting:
                 raise _malformed(path, number, "two observations in a row", "an action between them")
             if observations:
-                rewards.append(event.reward or 0.0)
+                rewards.append(event.reward)
             observations.append(event.text or "")
             times.append(event.time_s)
             waiting = False

@@ -24,6 +24,10 @@ _INVISIBLE_DRIFT = 0.5
 """Two periods are one when they differ by less than this, in pixels, over the whole picture."""
 _GAP_TOLERANCE = 0.6
 _WHOLE_TOLERANCE = 1.8
+_EMPTY_ROW = 0.002
+"""Less than this share of the most ink is none, between lines. Descenders are rare in texts of capitals."""
+_EMPTY_COLUMN = 0.05
+"""Likewise between characters, of which the widest touch."""
 _LINE_GAP = 0.05
 """Between lines there is less ink than this share of the mean."""
 _MIN_BACKGROUND_SHARE = 0.55
@@ -115,13 +119,13 @@ def find_grid(pictures: Sequence[Luma]) -> TextGrid | None:
     if line_height is None:
         return None
     line_height = _sharpest(down, _smallest(down, line_height, _LINE_HEIGHTS[0]))
-    top = _gap(down, line_height)
+    top = _gap(down, line_height, _EMPTY_ROW)
     # A line whose upper third is outside the picture is no line.
     top -= line_height * np.floor((top + 0.35 * line_height) / line_height)
     rows = int((shape[0] - top + 0.35 * line_height) // line_height)
     across = ink.mean(axis=1).mean(axis=0).astype(np.float64)
     cell_width = _period(across, *(line_height * ratio for ratio in _WIDTH_TO_HEIGHT))
-    left = _gap(across, cell_width) if cell_width else 0.0
+    left = _gap(across, cell_width, _EMPTY_COLUMN) if cell_width else 0.0
     columns = 0
     if cell_width is not None:
         if _gap_depth(across, cell_width) > 0.6:
@@ -195,7 +199,8 @@ def _refined(profile: Profile, period: float) -> float:
         best, step = float(periods[_comb(signal, periods).argmax()]), step / 10
     # An exact whole number is by far the most likely where the difference cannot be seen.
     whole = float(round(best))
-    return whole if abs(best - whole) * len(profile) / best < _INVISIBLE_DRIFT else best
+    inked = np.flatnonzero(profile > profile.min())
+    return whole if abs(best - whole) * np.ptp(inked) / best < _INVISIBLE_DRIFT else best
 
 
 def _smallest(profile: Profile, period: float, low: float) -> float:
@@ -220,7 +225,7 @@ def _sharpest(profile: Profile, period: float) -> float:
     near = period + unsure * np.linspace(-1.0, 1.0, 101)
     whole = np.arange(np.ceil(near[0]), np.floor(near[-1]) + 1)
     candidates = np.concatenate([whole, near[np.argsort(np.abs(near - period))]])
-    gaps = np.array([_empty_run(profile, candidate)[0] for candidate in candidates])
+    gaps = np.array([_empty_run(profile, candidate, _EMPTY_ROW)[0] for candidate in candidates])
     # Gaps are known to a fraction of a pixel, and less well where lines never fall between pixels. Within
     # that, a whole number is likeliest, then what the spectrum said.
     tolerance = np.where(np.arange(len(candidates)) < len(whole), _WHOLE_TOLERANCE, _GAP_TOLERANCE)
@@ -238,17 +243,16 @@ def _fold(profile: Profile, period: float, bins: int) -> Profile:
     return np.asarray(filled)
 
 
-def _gap(profile: Profile, period: float) -> float:
+def _gap(profile: Profile, period: float, empty: float) -> float:
     """Return the phase in pixels of the middle of the emptiest stretch of ``profile``."""
-    return _empty_run(profile, period)[1]
+    return _empty_run(profile, period, empty)[1]
 
 
-def _empty_run(profile: Profile, period: float) -> tuple[float, float]:
-    """Return length and middle, in pixels, of the longest stretch of phases without ink."""
+def _empty_run(profile: Profile, period: float, empty_share: float) -> tuple[float, float]:
+    """Return length and middle, in pixels, of the longest stretch of phases with little ink."""
     bins = max(4, round(period * 4))
     folded = _fold(profile, period, bins)
-    # Descenders are rare in texts of capitals, and are not the gap.
-    empty = folded <= folded.min() + 0.002 * (folded.max() - folded.min())
+    empty = folded <= folded.min() + empty_share * (folded.max() - folded.min())
     start = int(np.flatnonzero(~empty)[0])
     length, middle, run = 0, 0.0, 0
     for i in range(start, start + bins + 1):
