@@ -291,5 +291,5 @@ def _coarse(pictures: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the sums of about 2 x 2 pixels of each picture ``[N, H, W]`` as ``[N, D]``."""
     count, high, wide = pictures.shape
     rows = np.add.reduceat(pictures, np.arange(0, high, 2), axis=1)
-    blocks: NDArray[np.float32] = np.add.reduceat(rows, np.arange(0, wide, 2), axis=2)
+    blocks = np.add.reduceat(rows, np.arange(0, wide, 2), axis=2).astype(np.float32)
     return blocks.reshape(count, ((high + 1) // 2) * ((wide + 1) // 2))
