@@ -202,6 +202,7 @@ def _mine_rules(watched: Sequence[Watched]) -> tuple[Rule, ...]:
             and confidence >= MIN_RULE_CONFIDENCE
             and len(cue.split()) >= 3
             and cue not in questions
+            and any(step.origin == step.place for _, step in steps)  # moves belong to pathways
         )
         if not (answered or general):
             continue

@@ -33,7 +33,7 @@ class Belief:
         places: The map; it learns new wordings and moves.
         place: Where the player seems to be, or ``None``.
         held: Objects that were taken and not put down since.
-        lost: Objects that got out of hand in a setback, and the place where that was.
+        lost: Objects that got out of hand (a setback, a blow), and the place where that was.
         visited: Places seen in this episode, in order.
     """
 
@@ -60,13 +60,17 @@ class Belief:
         if reading.failure and verb in DROP_VERBS:
             self.held.discard(thing)
         if not reading.failure:
-            if thing and verb in GET_VERBS and not reading.questions:
+            if thing and thing != "all" and verb in GET_VERBS and not reading.questions:
                 taken = thing
                 self.held.add(thing)
                 self.lost.pop(thing, None)
+            elif thing == "all" and verb in DROP_VERBS:
+                self.held.clear()
             elif thing and verb in DROP_VERBS:
                 left = thing
                 self.held.discard(thing)
+        if reading.absent:
+            self._miss(reading.sentences[0], origin)
         for thing in [t for t in self.held if t.split()[-1] in reading.lying]:
             self.held.discard(thing)  # what lies here is not in the hand: stolen, or dropped by accident
         if reading.setback is not None:
@@ -74,6 +78,13 @@ class Belief:
             self.held.clear()
         self._arrive()
         return Followed(origin, self.place, taken, left)
+
+    def _miss(self, sentence: str, place: str | None) -> None:
+        """Take in that something believed in hand is not ("You don't have the sword"): it fell here."""
+        words = sentence.split()
+        for thing in [t for t in self.held if t.split()[-1] in words]:
+            self.held.discard(thing)
+            self.lost[thing] = place
 
     def _arrive(self) -> None:
         if self.place is not None:

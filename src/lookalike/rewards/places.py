@@ -131,6 +131,8 @@ class PlaceMap:
         )
         known = self._by_anchor.get(anchor, [])
         if previous is not None and _stays(reading, action):
+            if reading.titled and anchor not in self.places[previous].anchors:
+                return known[0] if known else self._new(anchor, reading.description)
             return previous if known else self._extend(previous, anchor, reading.description)
         if known and not self.places[known[0]].ambiguous:
             if self._moved_to_same_wording(reading, previous, action, known[0], predicted):
@@ -139,6 +141,8 @@ class PlaceMap:
             return known[0]
         if known:
             return self._in_maze(anchor, reading, previous, action, predicted)
+        if reading.titled:
+            return self._new(anchor, reading.description)
         words = content_words(anchor)
         if predicted is not None and words & self.places[predicted].words and "dark" not in words:
             return self._extend(predicted, anchor, reading.description)
@@ -178,7 +182,8 @@ class PlaceMap:
             return predicted
         if previous is None or action is None:
             return None
-        if reading.lead and anchor in self.places[previous].anchors:
+        moves = action in _OPPOSITES or any(a == action for _, a in self.edges)
+        if (reading.lead or not moves) and anchor in self.places[previous].anchors:
             return previous
         return self._new(anchor, reading.description, ambiguous=True)
 

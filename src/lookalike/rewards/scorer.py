@@ -44,6 +44,7 @@ class RewardModelScorer:
         self._tries = 0
         self._refusals = 0
         self._refused: dict[str, int] = {}
+        self._retried: set[str] = set()
         self._put_down: set[str] = set()
         self._searched: set[str] = set()
         self._around: list[str] | None = None
@@ -102,8 +103,8 @@ class RewardModelScorer:
         """
         offered = {self._canonical(action) for action in actions}
         while (target := self.waypoint) is not None and target.at == self._belief.place:
-            if target.do in offered or self._reading.questions:
-                return
+            if target.do in offered or self._reading.questions or self._rules(self._reading):
+                return  # it can be done, or something else comes first (a question, the dark, a fight)
             self._pass(None)
             self._skip_what_needs_no_doing()
 
@@ -128,7 +129,7 @@ class RewardModelScorer:
         place = self._belief.place
         if not moves and target is not None and place is not None:
             moves = [target.do] if place == target.at else self._belief.places.next_moves(place, target.at)
-        return list(dict.fromkeys([*rules, *missing, *moves]))
+        return list(dict.fromkeys([*rules, *missing, *self._reopen(moves), *moves]))
 
     def _canonical(self, action: str) -> str:
         return canonical_action(self.plan.model.environment, action)
@@ -241,12 +242,24 @@ class RewardModelScorer:
                 return moves
         return []
 
+    def _reopen(self, moves: Sequence[str]) -> list[str]:
+        """Return what the person did at this place earlier, when the way on is refused now.
+
+        A trap door that fell shut is opened again, a bridge made again. Each is tried once a stay.
+        """
+        place = self._belief.place
+        if not any(self._refused.get(move) for move in moves):
+            return []
+        done = [w for w in self.plan.waypoints[: self._next] if w.at == place and not (w.gets or w.leaves)]
+        return [w.do for w in reversed(done) if w.do not in self._refused and w.do not in self._retried]
+
     def _too_much(self, reading: Reading) -> list[str]:
         """Return commands that put down what the person did not carry here, when the hands are full."""
         target = self.waypoint
         if target is None or not reading.full_hands:
             return []
-        return [f"drop {thing}" for thing in sorted(self._belief.held - target.holding)]
+        spare = self._belief.held - target.holding
+        return [f"drop {thing}" for thing in sorted(spare) if not self._refused.get(f"drop {thing}")]
 
     def _distance(self, target: Waypoint | None) -> int | None:
         place = self._belief.place
@@ -310,8 +323,10 @@ class RewardModelScorer:
         self, target: Waypoint | None, at_waypoint: bool, after: Reading, action: str, seen: Followed
     ) -> None:
         """Follow the plan: what was done is behind, what cannot be done is left out."""
+        self._retried.add(action)
         if seen.place != seen.origin:
             self._refused.clear()
+            self._retried.clear()
         if after.setback is not None:
             self._searched, self._around = set(), None
         if after.failure:

@@ -65,6 +65,7 @@ class Reading:
             ``None`` where no place is described.
         description: Content words of the place's paragraph.
         lead: Keys of the sentences before the anchor: what happened on the way.
+        titled: The anchor is a status line's title, which is always the same for a place.
         failure: The command was refused.
         setback: Key of the sentence that tells of a death or worse, or ``None``.
         score: The score a status line shows, or ``None``.
@@ -75,6 +76,7 @@ class Reading:
     anchor: str | None
     description: frozenset[str]
     lead: tuple[str, ...]
+    titled: bool
     failure: bool
     setback: str | None
     score: int | None
@@ -175,6 +177,7 @@ def read_text(text: str) -> Reading:
         anchor=anchor,
         description=_description(sentences, paragraphs, index, anchor),
         lead=tuple(sentences[:index]) if index is not None else (() if title else tuple(sentences)),
+        titled=title is not None,
         failure=bool(sentences) and not asked and bool(_FAILURE.match(sentences[0])),
         setback=next((s for s in sentences if _SETBACK.search(s)), None),
         score=score,
