@@ -283,8 +283,7 @@ def _top(picture: NDArray[np.float32]) -> int:
 def _box(difference: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the mean over every 2 x 2 square of each picture in ``[N, H, W]``."""
     rows = difference[:, :-1] + difference[:, 1:]
-    result: NDArray[np.float32] = (rows[:, :, :-1] + rows[:, :, 1:]) / 4
-    return result
+    return np.asarray((rows[:, :, :-1] + rows[:, :, 1:]) / 4, np.float32)
 
 
 def _coarse(pictures: NDArray[np.float32]) -> NDArray[np.float32]:
