@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         derive_seed,
     )
     from lookalike.environments import environment_ids, find_goal, load_goals, make_environment
+    from lookalike.experiments import play_episode, run_experiment
     from lookalike.experts import make_expert
     from lookalike.models import make_model
     from lookalike.players import make_player
@@ -52,8 +53,10 @@ _ROOMS = {
     "make_expert": "experts",
     "make_model": "models",
     "make_player": "players",
+    "play_episode": "experiments",
     "read_recording": "recordings",
     "record_replay": "recordings",
+    "run_experiment": "experiments",
     "save_reward_model": "rewards",
     "shipped_play": "recordings",
 }
@@ -80,8 +83,10 @@ __all__ = [
     "make_expert",
     "make_model",
     "make_player",
+    "play_episode",
     "read_recording",
     "record_replay",
+    "run_experiment",
     "save_reward_model",
     "shipped_play",
 ]

@@ -54,8 +54,9 @@ def _show_watched(watched: Watched) -> None:
         f"{watched.recovered} of {watched.commands} exactly."
     )
     emit(
-        f"\n2. The reward model, {watched.path}: {len(model.milestones)} milestones, {len(model.rules)} rules, "
-        f"{len(model.hazards)} hazards, {len(model.places)} places. The first milestones:"
+        f"\n2. The reward model, {watched.path}: {len(model.milestones)} milestones, "
+        f"{len(model.rules)} rules, {len(model.hazards)} hazards, {len(model.places)} places. "
+        "The first milestones:"
     )
     for milestone in model.milestones[:_SHOWN_MILESTONES]:
         second = milestone.evidence.start_s

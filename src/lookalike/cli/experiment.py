@@ -29,8 +29,8 @@ def list_(as_json: JsonOption = False) -> None:
         return
     emit_table(
         "Experiments",
-        ("experiment", "what", "conditions"),
-        [(e.name, e.description, ", ".join(e.conditions)) for e in found],
+        ("experiment", "what", "environment", "seeds", "conditions"),
+        [(e.name, e.description, e.environment, e.seeds, ", ".join(e.conditions)) for e in found],
     )
 
 
@@ -59,6 +59,13 @@ def run(
         list[str] | None,
         typer.Option(metavar="COMPONENT", help="Take a component out of the reward model; may be repeated."),
     ] = None,
+    workers: Annotated[
+        int,
+        typer.Option(min=1, max=64, help="Processes that play side by side; results do not depend on it."),
+    ] = 1,
+    model: Annotated[
+        str, typer.Option(help="Language model of the players; see `lookalike models list`.")
+    ] = "embedded",
     as_json: JsonOption = False,
 ) -> None:
     """Run an experiment, or go on with it, and print its table.
@@ -79,10 +86,11 @@ def run(
             conditions=split_names(conditions),
             reward_model=reward_model,
             without=tuple(without or ()),
+            workers=workers,
+            model=model,
             progress=advance,
+            notify=say,
         )
-    if not as_json:
-        say(f"{len(result.episodes)} episodes")
     show_result(result, {"report": folder / "report.html"}, as_json=as_json)
 
 

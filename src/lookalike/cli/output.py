@@ -102,54 +102,51 @@ class Advance(Protocol):
 
 
 @contextmanager
-def progress(description: str, *, percent: bool = False) -> Iterator[Advance]:
+def progress(description: str) -> Iterator[Advance]:
     """Show progress on stderr: a bar on a terminal, a plain line now and then elsewhere.
 
     Args:
         description: What is being done, e.g. ``"Reading demo.mp4"``.
-        percent: What is done is a fraction, 0 to 1, shown in per cent; otherwise it is counted.
 
     Yields:
-        A function to call with what is done so far.
+        A function to call with what is done so far. Without a total, or with a total of 1, what is done is
+        a fraction and shown in per cent; otherwise it is counted.
     """
     if sys.stderr.isatty():
-        with _bar(description, percent) as advance:
+        with _bar(description) as advance:
             yield advance
     else:
-        yield _plain_lines(description, percent)
+        yield _plain_lines(description)
+
+
+def _amount(done: float, total: float | None) -> str:
+    return f"{done:.0%}" if total in (None, 1) else f"{done:g} of {total:g}"
 
 
 @contextmanager
-def _bar(description: str, percent: bool) -> Iterator[Advance]:
+def _bar(description: str) -> Iterator[Advance]:
     from rich.console import Console
     from rich.markup import escape
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeElapsedColumn,
-    )
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns: tuple[Any, ...] = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=28),
-        TaskProgressColumn() if percent else MofNCompleteColumn(),
+        TextColumn("{task.fields[amount]}"),
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=Console(file=sys.stderr), transient=True) as bar:
-        task = bar.add_task(escape(description), total=1.0 if percent else None)
+        task = bar.add_task(escape(description), total=None, amount="")
 
         def advance(done: float, total: float | None = None, note: str = "") -> None:
-            words = f"{description}: {plain(note)}" if note else description
-            whole = 1.0 if percent else total
-            bar.update(task, completed=done, total=whole, description=escape(words[:70]))
+            words = escape(f"{description}: {plain(note)}" if note else description)
+            whole = 1.0 if total is None else total
+            bar.update(task, completed=done, total=whole, description=words, amount=_amount(done, total))
 
         yield advance
 
 
-def _plain_lines(description: str, percent: bool) -> Advance:
+def _plain_lines(description: str) -> Advance:
     started = last = time.monotonic()
 
     def advance(done: float, total: float | None = None, note: str = "") -> None:
@@ -158,8 +155,7 @@ def _plain_lines(description: str, percent: bool) -> Advance:
         if now - last < PLAIN_PROGRESS_INTERVAL_S:
             return
         last = now
-        shown = f"{done:.0%}" if percent else f"{done:g}" + (f" of {total:g}" if total is not None else "")
         words = f" ({plain(note)})" if note else ""
-        say(f"{description}: {shown}{words}, {now - started:.0f} s")
+        say(f"{description}: {_amount(done, total)}{words}, {now - started:.0f} s")
 
     return advance

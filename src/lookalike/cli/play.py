@@ -55,7 +55,7 @@ def play(
 
         ending = play_episode(
             environment,
-            goal,
+            goal=goal,
             condition=condition or ("swarm" if model is None else "swarm+expert"),
             player=player,
             reward_model=model,

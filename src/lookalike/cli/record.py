@@ -99,7 +99,7 @@ def _replayed(environment: str, script: Script, *, seed: int, out: Path, licence
 
     game = make_environment(environment)
     try:
-        with progress(f"Recording {out.name}", percent=True) as advance:
+        with progress(f"Recording {out.name}") as advance:
             return record_replay(
                 game,
                 script.commands,

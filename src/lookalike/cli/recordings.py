@@ -30,7 +30,7 @@ def read(path: Path, *, licence: str | None = None, environment: str | None = No
     """
     from lookalike.recordings import read_recording
 
-    with progress(f"Reading {path.name}", percent=True) as advance:
+    with progress(f"Reading {path.name}") as advance:
         return read_recording(
             path,
             licence=licence,
