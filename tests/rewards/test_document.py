@@ -310,17 +310,17 @@ def test_every_component_can_be_removed(walk1_model, walk2_model) -> None:
     for model in (walk1_model, walk2_model):
         names = [name for name, _ in model.components()]
         assert len(names) == len(set(names))
-        for name in names[::7] + names[-12:]:
+        for name in names[::15] + names[-6:]:
             left = dict(model.without([name]).components())
             if name in {"progress", "refused", "setback"}:
                 assert left[name] == 0
             else:
                 assert name not in left
                 assert set(left) >= set(names) - {name}
-        nothing = model.without(names)
-        assert nothing.milestones == nothing.pathways == nothing.rules == nothing.hazards == ()
-        assert (nothing.weights.progress, nothing.weights.refused, nothing.weights.setback) == (0, 0, 0)
         assert model.milestones  # the original is untouched
+    nothing = walk2_model.without(name for name, _ in walk2_model.components())
+    assert nothing.milestones == nothing.pathways == nothing.rules == nothing.hazards == ()
+    assert (nothing.weights.progress, nothing.weights.refused, nothing.weights.setback) == (0, 0, 0)
 
 
 def test_a_removed_milestone_is_nowhere_in_the_document(walk2_model) -> None:
