@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -62,9 +64,9 @@ def verdicts(walk2_model, walk2) -> list[Verdict]:
 
 
 def line_model(**changes: object) -> RewardModel:
-    """Return a model of four rooms in a row (a, b, c, d) with a prize in d; jumping leads from a to d's far side."""
+    """Return a model of four rooms in a row (a, b, c, d) with a prize in d."""
     names = "abcd"
-    steps = [PathStep(at=x, do="e", then=y) for x, y in zip(names, names[1:], strict=False)]
+    steps = [PathStep(at=x, do="e", then=y) for x, y in itertools.pairwise(names)]
     steps.append(PathStep(at="d", do="get prize", then="d", milestone="prize"))
     fields: dict[str, object] = {
         "environment": "tiny",
@@ -233,13 +235,13 @@ def test_a_rule_cannot_be_milked(cave, walk2_model, walk2) -> None:
 
 def test_a_refused_command_is_punished(cave, walk2_model) -> None:
     play = Play(cave, walk2_model)
-    for verdict in play.do("get gold", "u", "frobnicate", "open grate"):
+    for verdict in play.do("get gold", "frobnicate", "get axe"):
         assert verdict.components["refused"] == -0.2
         assert verdict.value == -0.2
         assert verdict.feedback == "The game refused that."
-    assert play.preview("u")[0].value == 0  # once refused may be chance
-    play.do("u")
-    assert play.preview("u")[0].components == {"refused": -0.2}
+    assert play.preview("get gold")[0].value == 0  # once refused may be chance
+    play.do("get gold")
+    assert play.preview("get gold")[0].components == {"refused": -0.2}
 
 
 def test_a_refused_milestone_is_not_paid(cave, walk2_model) -> None:
@@ -278,9 +280,7 @@ def test_an_answer_pays_what_the_preview_says(cave, walk2_model) -> None:
     assert foreseen.value == paid.value
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the usual answer to questions is given to 'do you really want to quit' too"
-)
+@pytest.mark.xfail(strict=True, reason="the usual answer to questions is also given when quitting")
 def test_quitting_is_not_recommended(cave, walk2_model) -> None:
     play = Play(cave, walk2_model)
     play.do("quit")
@@ -300,7 +300,7 @@ def test_what_is_not_offered_is_passed_over(cave, walk2_model) -> None:
     passed = play.scorer.waypoint
     assert passed is not None
     assert passed.do == "get rod"
-    assert play.scorer.recommend(play.seen) == ["xyzzy"]
+    assert play.scorer.recommend(play.seen)[-1] == "xyzzy"
 
 
 def test_what_is_offered_is_waited_for(cave, walk2_model) -> None:
@@ -407,6 +407,7 @@ def test_negated_a_milestone_punishes(verdicts, walk2_model, walk2) -> None:
     assert found[index].components["milestone:get-lamp"] == -0.5
 
 
+@pytest.mark.xfail(strict=True, reason="without() drops the move together with the milestone it realises")
 def test_without_a_milestone_the_way_stays_known() -> None:
     """A way that scores points when walked (as into Zork's kitchen) is still a way without the points."""
     steps = (
@@ -427,8 +428,7 @@ def test_without_a_milestone_the_way_stays_known() -> None:
         return scorer.recommend(room("a"))
 
     assert recommended(model) == ["enter"]
-    if recommended(model.without(["milestone:into-b"])) != ["enter"]:
-        pytest.xfail("without() drops the move together with the milestone it realises")
+    assert recommended(model.without(["milestone:into-b"])) == ["enter"]
 
 
 # --- anything at all
