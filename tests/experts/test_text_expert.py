@@ -136,15 +136,15 @@ def test_milestones_of_the_score(walk2) -> None:
 
     model = watch(
         played(
-            ("take egg", titled("Tree", 5, "Taken.")),
-            ("take nest", titled("Tree", 5, "Taken.")),
+            ("take bottle", titled("Tree", 5, "Taken.")),
+            ("take keys", titled("Tree", 5, "Taken.")),
             ("d", titled("Path", 15, "This is a path.")),
             start=titled("Tree", 0, "You are on a branch."),
         )
     )
     values = {m.id: (m.value, m.score_change) for m in model.milestones}
-    assert values["get-egg"] == (0.7, 5)
-    assert values["get-nest"] == (0.5, None)
+    assert values["get-bottle"] == (0.7, 5)
+    assert values["get-keys"] == (0.5, None)
     assert max(value for value, _ in values.values()) <= 1
     assert [change for _, change in values.values() if change] == [5, 10]
 
@@ -195,7 +195,7 @@ def test_hazards_are_what_came_before_a_death(walk1, model1, model2) -> None:
 def test_equal_deaths_are_one_hazard_with_more_support() -> None:
     death = ("jump", "You fell into a pit and broke every bone in your body!")
     back = ("yes", "You are in a cave.\n\nThere is a deep hole here.")
-    model = watch(played(("get lamp", "OK\n\nThere is a deep hole here."), death, back, death, back))
+    model = watch(played(("get lamp", "There is a deep hole here."), death, back, death, back))
     (hazard,) = model.hazards
     assert (hazard.action, hazard.support) == ("jump", 2)
 
@@ -230,14 +230,10 @@ def test_pathways_hold_no_refused_commands(which, request) -> None:
 
 def test_detours_are_taken_out() -> None:
     hall, road, hill = "You are in a hall.", "You are on a road.", "You are on a hill."
-    model = watch(
-        played(
-            ("n", road), ("u", hill), ("d", road), ("s", hall), ("n", road), ("get lamp", "OK"), start=hall
-        )
-    )
+    steps = [("n", road), ("u", hill), ("d", road), ("s", hall), ("n", road), ("get lamp", "OK")]
+    model = watch(played(*steps, start=hall))
     (path,) = [p for p in model.pathways if p.to == "get-lamp"]
-    assert [s.do for s in path.steps][-2:] == ["n", "get lamp"]
-    assert "s" not in [s.do for s in path.steps]
+    assert [s.do for s in path.steps] == ["d", "get lamp"]
 
 
 # --- several demonstrations
@@ -250,7 +246,7 @@ def test_two_demonstrations_together(walk1, walk2, model1, model2) -> None:
     assert {m.id for m in both.milestones} & {m.id for m in model2.milestones}
     assert {(h.cue, h.action) for h in both.hazards} == {(h.cue, h.action) for h in model1.hazards}
     assert len(both.places) > len(model2.places)
-    assert {r.evidence.recording for r in both.rules} == {"walk1", "walk2"}
+    assert {r.cue for r in both.rules} >= {"your bare hands", "do you indeed wish to quit now"}
     assert {m.evidence.recording for m in watch(walk2, walk1).milestones} == {"walk2"}
 
 

@@ -235,7 +235,7 @@ def test_a_rule_cannot_be_milked(cave, walk2_model, walk2) -> None:
 
 def test_a_refused_command_is_punished(cave, walk2_model) -> None:
     play = Play(cave, walk2_model)
-    for verdict in play.do("get gold", "frobnicate", "get axe"):
+    for verdict in play.do("get gold", "get axe", "drop lamp"):
         assert verdict.components["refused"] == -0.2
         assert verdict.value == -0.2
         assert verdict.feedback == "The game refused that."
