@@ -16,6 +16,9 @@ from lookalike.experiments.results import ConditionInfo, ConditionKind
 from lookalike.swarm import SwarmConfig, roles_at
 from lookalike.swarm.config import MemoryKind, RewardSource
 
+ASKS_A_MODEL = frozenset({"llm", "plan"})
+"""Players that need a language model."""
+
 
 class _Data(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -28,7 +31,8 @@ class Condition(_Data):
         name: Its row's name.
         kind: A row of the paper (with its missing cell), a control or a baseline.
         description: One sentence.
-        player: Who proposes: ``llm``, ``random``, ``replay`` or ``follow`` (the expert's recommendation).
+        player: Who proposes: ``llm``, ``random``, ``replay``, ``follow`` (the expert's recommendation) or
+            ``plan`` (a language model that writes all commands beforehand, docs/plan-mode.md).
         temperatures: One member each.
         mode: ``council`` or ``worlds``.
         council: The council's rule.
@@ -42,7 +46,7 @@ class Condition(_Data):
     name: str
     kind: ConditionKind
     description: str
-    player: Literal["llm", "random", "replay", "follow"] = "llm"
+    player: Literal["llm", "random", "replay", "follow", "plan"] = "llm"
     temperatures: tuple[float, ...]
     mode: Literal["council", "worlds"] = "council"
     council: str = "best-reward"
@@ -74,7 +78,7 @@ class Condition(_Data):
             recommendation=self.recommendation,
             reward=self.reward,
             demonstrations_of_this_level=False,
-            model_calls_per_step=len(self.temperatures) if self.player == "llm" else 0,
+            model_calls_per_step=len(self.temperatures) if self.player in ASKS_A_MODEL else 0,
         )
 
     def rows(self) -> list[ConditionInfo]:

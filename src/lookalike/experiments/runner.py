@@ -20,13 +20,15 @@ from lookalike.core.errors import UnknownNameError, UsageError
 from lookalike.core.types import Goal
 from lookalike.environments import load_goals
 from lookalike.experiments.conditions import (
+    ASKS_A_MODEL,
     Condition,
     ExperimentSpec,
     find_condition,
     find_experiment,
     parse_range,
 )
-from lookalike.experiments.preparation import Advance, Watched, watch_play
+from lookalike.experiments.plan_errors import count_errors, has_plans, write_plan_errors
+from lookalike.experiments.preparation import Advance, Watched, human_play, watch_play
 from lookalike.experiments.report import write_report
 from lookalike.experiments.results import (
     CreatedWith,
@@ -179,6 +181,8 @@ def run_experiment(
         log.start_run(run_id, described, package_version=lookalike.__version__)
         _play_missing(asked, setup, log, run_id, workers=workers, progress=progress, notify=notify)
         result = collect(asked, log, run_id, document=document, watched=watched, described=described)
+        if has_plans(asked.conditions):
+            result = _with_plan_errors(result, asked, log, run_id, out)
     write_report(result, out)
     return result
 
@@ -360,28 +364,41 @@ def collect(
         ),
         rows=tuple(summarise(episodes, rows)),
         paired=tuple(paired_differences(episodes, rows)),
-        notes=_notes(watched),
+        notes=_notes(asked, watched),
         episodes=tuple(episodes),
     )
 
 
 def _fingerprint(asked: ResolvedExperiment, model: str) -> str | None:
-    if all(c.player != "llm" for c in asked.conditions):
+    if all(c.player not in ASKS_A_MODEL for c in asked.conditions):
         return None
     from lookalike.models import make_model
 
     return f"{model} {make_model(model).fingerprint}"
 
 
-def _notes(watched: Watched | None) -> tuple[str, ...]:
+def _with_plan_errors(
+    result: ExperimentResult, asked: ResolvedExperiment, log: EventLog, run_id: str, out: Path
+) -> ExperimentResult:
+    """Count the errors of the plans, write ``plan.json``, and say the figures in the notes."""
+    reference = human_play(asked.spec.recording).commands
+    errors = count_errors(log, run_id, conditions=asked.conditions, goals=asked.goals, reference=reference)
+    write_plan_errors(errors, out / "plan.json")
+    return result.model_copy(update={"notes": (*result.notes, *errors.notes())})
+
+
+def _notes(asked: ResolvedExperiment, watched: Watched | None) -> tuple[str, ...]:
     notes = [
         "Plan success: the goal's predicate holds after some step within the goal's step limit.",
         "Save/restore is off unless a row's handicaps say otherwise; the recording's seed is never played.",
-        "Every language-model row has the same prompt, parser, limits and admissible actions.",
     ]
+    if any(c.player == "llm" for c in asked.conditions) or not has_plans(asked.conditions):
+        notes.append("Every language-model row has the same prompt, parser, limits and admissible actions.")
+    if has_plans(asked.conditions):
+        notes.append("A plan has as many commands as the person needed, which is also its step limit.")
     if watched is not None:
         notes.append(
-            f"The expert saw one recording of {len(watched.demonstration.trajectory)} commands, read off a video:"
-            f" {watched.recovered} of {watched.commands} commands were recovered exactly."
+            f"The expert saw one recording of {len(watched.demonstration.trajectory)} commands, read off a "
+            f"video: {watched.recovered} of {watched.commands} commands were recovered exactly."
         )
     return tuple(notes)

@@ -20,6 +20,7 @@ from lookalike.models import make_model
 from lookalike.models.rendering import Budget
 from lookalike.players import LanguageModelPlayer, RandomPlayer, ReplayPlayer
 from lookalike.players.follow import FollowPlayer
+from lookalike.players.plan import PlanPlayer
 from lookalike.rewards import Plan, RewardModel, RewardModelScorer, compile_plan
 from lookalike.store import EpisodeFailed, EpisodeFinished, EpisodeKey, Event, SqliteResponseCache
 from lookalike.swarm import Episode, WorldsEpisode
@@ -108,6 +109,9 @@ class Session:
         self, condition: Condition, goal: Goal, *, seed: int, attempt: int, record: Callable[[Event], None]
     ) -> EpisodeFinished | EpisodeFailed:
         config = condition.config()
+        if condition.player == "plan":
+            # The plan is over after its last command: nothing can happen on the steps beyond.
+            goal = replace(goal, step_limit=min(goal.step_limit, goal.complexity))
         key = EpisodeKey(condition=condition.name, goal=goal.name, seed=seed, attempt=attempt)
         own_seed = derive_seed(seed, self.setup.environment, goal.name, condition.name, attempt)
         worlds = len(config.roles) if config.mode == "worlds" else 1
@@ -118,7 +122,7 @@ class Session:
         shared = {
             "key": key,
             "goal": goal,
-            "player": self.player(condition),
+            "player": self.player(condition, goal),
             "config": config,
             "seed": own_seed,
             "environment_seed": self.environment_seed(seed),
@@ -128,8 +132,17 @@ class Session:
             return WorldsEpisode(environments=games, scorers=scorers, **shared).play()  # type: ignore[arg-type]
         return Episode(environment=games[0], scorer=scorers[0], **shared).play()  # type: ignore[arg-type]
 
-    def player(self, condition: Condition) -> Player:
-        """Return the condition's player."""
+    def player(self, condition: Condition, goal: Goal) -> Player:
+        """Return the condition's player.
+
+        Args:
+            condition: Says which.
+            goal: A plan has as many commands as the person needed for it.
+
+        Raises:
+            UsageError: The replay baseline has no recording.
+            ModelError: The language model is missing.
+        """
         if condition.player == "random":
             return RandomPlayer()
         if condition.player == "follow":
@@ -140,6 +153,10 @@ class Session:
                     "The replay baseline needs a recording.", remedy="Leave it out of --conditions."
                 )
             return ReplayPlayer(self.setup.replay)
+        if condition.player == "plan":
+            document = self.setup.reward_model if condition.recommendation else None
+            shown = [step.do for pathway in document.pathways for step in pathway.steps] if document else []
+            return PlanPlayer(self.model(), goal.complexity, shown=shown[: goal.complexity])
         return LanguageModelPlayer(self.model(), admissible=True, budget=self.setup.budget)
 
     def model(self) -> LanguageModel:
