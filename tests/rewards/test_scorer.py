@@ -434,21 +434,6 @@ def test_without_a_milestone_the_way_stays_known() -> None:
 # --- anything at all
 
 ACTIONS = ["n", "e", "enter", "out", "get lamp", "drop lamp", "xyzzy", "on", "look", "get rod", "", "quit"]
-    "n",
-    "e",
-    "enter",
-    "out",
-    "get lamp",
-    "drop lamp",
-    "xyzzy",
-    "on",
-    "look",
-    "get rod",
-    "",
-    "quit",
-    "yes",
-    "d",
-]
 
 
 @settings(max_examples=25, deadline=None)
