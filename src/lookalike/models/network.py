@@ -68,6 +68,8 @@ class Network:
                 "INFERENCE_PRECISION_HINT": "f32",
                 "KV_CACHE_PRECISION": "f32",
                 "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0",
+                # Processes side by side would otherwise all be pinned to the first core.
+                "ENABLE_CPU_PINNING": False,
             }
             if threads is not None:
                 options["INFERENCE_NUM_THREADS"] = threads
