@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import resource
 import subprocess
 import sys
@@ -168,7 +169,7 @@ def test_a_malformed_field_is_named(walk2_model, file, change, where) -> None:
 
 def test_two_milestones_of_one_name(walk2_model, file) -> None:
     milestones = [m.model_dump(mode="json", exclude_none=True) for m in walk2_model.milestones[:2]]
-    error = refused(file, edited(walk2_model, milestones=[*milestones, milestones[0]]))
+    error = refused(file, edited(walk2_model, milestones=[*milestones, copy.deepcopy(milestones[0])]))
     assert milestones[0]["id"] in str(error.expected)
 
 
@@ -207,7 +208,7 @@ def test_a_file_that_is_too_large_is_not_read(file) -> None:
 
 
 def test_a_list_that_contains_itself(file) -> None:
-    assert "milestones" in refused(file, HEAD + "milestones: &a [*a]\n").what
+    assert "aliases" in str(refused(file, HEAD + "milestones: &a [*a]\n").got)
 
 
 def _aliases(last: str) -> str:
@@ -245,7 +246,7 @@ NOT_YET = {
         pytest.param(
             text,
             id=name,
-            marks=[pytest.mark.xfail(strict=True, reason=NOT_YET[name])] if name in NOT_YET else [],
+            
         )
         for name, text in HARMFUL.items()
     ],
@@ -278,7 +279,6 @@ def test_a_full_disk_leaves_the_old_file(walk2_model, file) -> None:
     assert file.read_bytes() == before
 
 
-@pytest.mark.xfail(strict=True, reason="the half-written .part file stays behind")
 def test_a_full_disk_leaves_nothing_behind(walk2_model, file) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
@@ -290,7 +290,6 @@ def test_a_full_disk_leaves_nothing_behind(walk2_model, file) -> None:
     assert list(file.parent.iterdir()) == []
 
 
-@pytest.mark.xfail(strict=True, reason="NamedTemporaryFile makes 0600, whatever the umask says")
 def test_others_may_read_the_file_as_the_umask_says(walk2_model, file) -> None:
     plain = file.with_name("plain")
     plain.write_text("x")

@@ -201,10 +201,6 @@ def test_line_breaks_capitals_and_punctuation_do_not_matter(walk2) -> None:
         assert read_text(wrapped.lower().replace("'", "’")) == read_text(text)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="the first line of a paragraph in capitals counts as a heading when it is shorter than 40 letters",
-)
 def test_narrow_wrapping_in_capitals_does_not_matter(walk2) -> None:
     text = walk2.trajectory.observations[0].text or ""
     narrow = "\n".join(textwrap.wrap(" ".join(text.split()), 32))

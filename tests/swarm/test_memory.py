@@ -115,7 +115,6 @@ def test_private_memory_of_similar_states_is_private_too() -> None:
     assert recalled(found, member="b") == []
 
 
-@pytest.mark.xfail(strict=True, reason="a slice [-0:] is the whole list")
 def test_a_limit_of_nothing_recalls_nothing() -> None:
     assert memory(entry("n", 0.5), entry("s", -0.5)).recall(HALL, limit=0) == ()
 

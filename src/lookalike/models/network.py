@@ -16,6 +16,7 @@ start, and a cached block is exactly what would be computed again.
 
 from __future__ import annotations
 
+import functools
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,6 +41,19 @@ _MASKED = np.finfo(np.float32).min
 _State = list[NDArray[np.float32]]
 
 
+@functools.cache
+def _core() -> Any:
+    """Return the process's one OpenVINO core, which is never let go.
+
+    When the last core goes, OpenVINO unloads its CPU plugin and with it the stack it had set up for signal
+    handlers: the next signal, Ctrl-C included, then ends the process with a segmentation fault (measured
+    with OpenVINO 2026.4).
+    """
+    import openvino
+
+    return openvino.Core()
+
+
 class Network:
     """A converted causal language model on the CPU.
 
@@ -59,7 +73,8 @@ class Network:
 
         self._openvino = openvino
         try:
-            model = openvino.Core().read_model(folder / "openvino_model.xml")
+            core = _core()
+            model = core.read_model(folder / "openvino_model.xml")
             _open_graph(model)
             options: dict[str, Any] = {
                 "PERFORMANCE_HINT": "LATENCY",
@@ -73,7 +88,7 @@ class Network:
             }
             if threads is not None:
                 options["INFERENCE_NUM_THREADS"] = threads
-            self._request = openvino.Core().compile_model(model, "CPU", options).create_infer_request()
+            self._request = core.compile_model(model, "CPU", options).create_infer_request()
             self._tokenizer = genai.Tokenizer(str(folder))
         except RuntimeError as error:
             raise ModelError(

@@ -6,7 +6,7 @@ Everything the scorer uses is in here, and every part says which moment of which
 from __future__ import annotations
 
 import os
-import tempfile
+import reprlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +22,7 @@ VERSION = 1
 ANY_QUESTION = "?"
 """Cue of a rule for questions that no recording shows."""
 _MAX_BYTES = 20_000_000
+_MAX_DEPTH = 32
 
 
 class _Part(BaseModel):
@@ -277,10 +278,15 @@ class RewardModel(_Part):
         return self.model_copy(update=changes)
 
     def _without_milestone(self, ident: str) -> RewardModel:
-        pathways = tuple(
-            p.model_copy(update={"steps": tuple(s for s in p.steps if s.milestone != ident)})
-            for p in self.pathways
-        )
+        """Take out a milestone and the step that realises it; a move stays, because the way stays open."""
+
+        def kept(steps: tuple[PathStep, ...]) -> tuple[PathStep, ...]:
+            left = [s for s in steps if s.milestone != ident or s.at != s.then]
+            return tuple(
+                s.model_copy(update={"milestone": None}) if s.milestone == ident else s for s in left
+            )
+
+        pathways = tuple(p.model_copy(update={"steps": kept(p.steps)}) for p in self.pathways)
         milestones = tuple(
             m.model_copy(update={"after": tuple(a for a in m.after if a != ident)})
             for m in self.milestones
@@ -296,23 +302,43 @@ def save_reward_model(model: RewardModel, path: Path) -> None:
         RewardModelError: The folder is missing or cannot be written, or the disk is full.
     """
     data = model.model_dump(mode="json", exclude_none=True)
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
     text = (
         "# A LookALike reward model: what was worth doing, read off recordings. Edit it freely;\n"
         "# `lookalike rewards show FILE` prints it, `lookalike rewards without FILE` removes a part.\n"
-        + yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=110)
+        + yaml.dump(data, Dumper=dumper, sort_keys=False, allow_unicode=True, width=110)
     )
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with tempfile.NamedTemporaryFile(
-            "w", dir=path.parent, delete=False, suffix=".part", encoding="utf-8"
-        ) as file:
-            file.write(text)
-        os.replace(file.name, path)
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, path)
     except OSError as error:
+        part.unlink(missing_ok=True)
         raise RewardModelError(
             "The reward model cannot be written.",
             got=f"{path}: {error.strerror}",
             remedy="Free space or choose --out.",
         ) from None
+
+
+def _parse_bounded(text: str) -> Any:
+    """Parse YAML from an untrusted file: no aliases (they can grow without end), no deep nesting."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one is ten times faster
+    depth = 0
+    for event in yaml.parse(text, Loader=loader):
+        if isinstance(event, yaml.AliasEvent):
+            raise yaml.YAMLError("aliases are not allowed in a reward model")
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _MAX_DEPTH:
+            raise yaml.YAMLError(f"nested more than {_MAX_DEPTH} deep")
+    return yaml.load(text, Loader=loader)  # noqa: S506 - a safe loader
+
+
+def _short(value: object) -> str:
+    return reprlib.repr(value)[:200]
 
 
 def load_reward_model(path: Path) -> RewardModel:
@@ -330,8 +356,7 @@ def load_reward_model(path: Path) -> RewardModel:
                 expected=f"at most {_MAX_BYTES} bytes",
                 remedy=remedy,
             )
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one is ten times faster
-        data = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506 - a safe loader
+        data = _parse_bounded(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RewardModelError("There is no such reward-model file.", got=path, remedy=remedy) from None
     except OSError as error:
@@ -346,7 +371,7 @@ def load_reward_model(path: Path) -> RewardModel:
         found = data.get("format") if isinstance(data, dict) else type(data).__name__
         raise RewardModelError(
             "This is not a reward-model file.",
-            got=f"format {found!r} in {path.name}",
+            got=f"format {_short(found)} in {path.name}",
             expected=f"a mapping with format: {FORMAT}",
             remedy=remedy,
         )
@@ -354,7 +379,7 @@ def load_reward_model(path: Path) -> RewardModel:
     if not isinstance(version, int) or version > VERSION or version < 1:
         raise RewardModelError(
             "The reward model has a version this program does not know.",
-            got=f"version {version!r}",
+            got=f"version {_short(version)}",
             expected=f"1 to {VERSION}",
             remedy="Upgrade lookalike, or write the file again with this version.",
         )
@@ -365,7 +390,7 @@ def load_reward_model(path: Path) -> RewardModel:
         where = ".".join(str(p) for p in first["loc"])
         raise RewardModelError(
             f"The reward model has {error.error_count()} mistake(s); the first is at {where}.",
-            got=repr(first.get("input"))[:200],
+            got=_short(first.get("input")),
             expected=first["msg"],
             remedy="Correct that line of the file.",
         ) from None

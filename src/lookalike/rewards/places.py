@@ -72,7 +72,9 @@ class PlaceMap:
         """Return an independent copy: what is learnt in one episode stays there."""
         places = {k: Place(p.id, list(p.anchors), p.words, p.ambiguous) for k, p in self.places.items()}
         by_anchor = {k: list(v) for k, v in self._by_anchor.items()}
-        return PlaceMap(places, dict(self.edges), set(self.refuted), by_anchor, None, {})
+        return PlaceMap(
+            places, dict(self.edges), set(self.refuted), by_anchor, self._incoming, dict(self._distances)
+        )
 
     def add(self, place: Place) -> None:
         """Add a place (used when a document is loaded)."""

@@ -97,6 +97,8 @@ def compile_plan(model: RewardModel) -> Plan:
                         leaves=thing if verb in DROP_VERBS and thing else None,
                     )
                 )
+    for waypoint in waypoints:
+        places.distance(waypoint.at, waypoint.at)  # worked out once; every episode's copy has it
     by_key: dict[tuple[str, str], list[Milestone]] = {}
     for milestone in model.milestones:
         by_key.setdefault(milestone.detect.key(), []).append(milestone)

@@ -4,9 +4,9 @@ The value of a step is the sum, clipped to [-1, 1], of what its components say:
 
 - ``milestone:*``: a milestone reached now for the first time pays its value, once;
 - ``progress``: potential shaping (Ng, Harada and Russell 1999, with gamma = 1). The potential is minus the
-  number of moves from here to the next waypoint, so a move nearer earns what a move away costs, and waiting
-  earns nothing;
-- ``rule:*``: the action was (or was not) what people did on seeing the same sentence;
+  number of moves from here to the next waypoint, ten at most, so a way there and back earns nothing, and
+  neither does waiting; reaching the waypoint pays once;
+- ``rule:*``: the action was (or was not) what people did on seeing the same sentence; once a place;
 - ``hazard:*``: the action that preceded a setback on the same cue; ``setback``: one happened;
 - ``refused``: the game refused the command.
 """
@@ -27,6 +27,7 @@ from lookalike.rewards.text import Reading, is_look, read_text
 _REFUSALS_PER_WAYPOINT = 2
 _TRIES_PER_WAYPOINT = 6
 _NEAR = 2
+_FARTHEST = 10
 _NO_TEXT = read_text("")
 
 
@@ -45,6 +46,8 @@ class RewardModelScorer:
         self._refusals = 0
         self._refused: dict[str, int] = {}
         self._retried: set[str] = set()
+        self._paid: set[tuple[str, str | None]] = set()
+        self._potential: float | None = None
         self._put_down: set[str] = set()
         self._searched: set[str] = set()
         self._around: list[str] | None = None
@@ -85,14 +88,13 @@ class RewardModelScorer:
         before = read_text(transition.before.text or "")
         after = read_text(transition.after.text or "")
         target = self.waypoint
-        distance = self._distance(target)
         seen = self._belief.follow(action, after)
         self._reading = after
         parts: dict[str, float] = {}
         self._score_milestones(seen, after, parts)
         at_waypoint = target is not None and action == target.do and seen.origin == target.at
-        self._score_progress(target, distance, at_waypoint and not after.failure, after, parts)
-        self._score_cues(before, action, after, parts)
+        self._score_progress(target, at_waypoint and not after.failure, parts)
+        self._score_cues(before, action, seen, after, parts)
         self._advance(target, at_waypoint, after, action, seen)
         return _verdict(parts)
 
@@ -104,7 +106,7 @@ class RewardModelScorer:
         offered = {self._canonical(action) for action in actions}
         while (target := self.waypoint) is not None and target.at == self._belief.place:
             if target.do in offered or self._reading.questions or self._rules(self._reading):
-                return  # it can be done, or something else comes first (a question, the dark, a fight)
+                break  # it can be done, or something else comes first (a question, the dark, a fight)
             self._pass(None)
             self._skip_what_needs_no_doing()
 
@@ -137,7 +139,7 @@ class RewardModelScorer:
     def _preview(self, reading: Reading, action: str, wanted: Sequence[str]) -> Verdict:
         parts: dict[str, float] = {}
         for rule in self._rules(reading):
-            if rule.action == action:
+            if rule.action == action and (rule.id, self._belief.place) not in self._paid:
                 parts[f"rule:{rule.id}"] = rule.polarity * rule.weight
         for hazard in self._hazards(reading, action):
             parts[f"hazard:{hazard.id}"] = -hazard.weight
@@ -152,10 +154,9 @@ class RewardModelScorer:
                 parts[f"milestone:{milestone.id}"] = milestone.value
         elif place is not None and (end := self._belief.places.edges.get((place, action))) is not None:
             if target is not None:
-                now = self._belief.places.distance(place, target.at)
-                then = self._belief.places.distance(end, target.at)
+                now, then = self._potential_at(place, target), self._potential_at(end, target)
                 if now is not None and then is not None and now != then:
-                    parts["progress"] = weights.progress * _unit(now - then)
+                    parts["progress"] = round(then - now, 9)
             for milestone in self._visits(end):
                 parts[f"milestone:{milestone.id}"] = milestone.value
         elif action in wanted and not parts:
@@ -172,7 +173,8 @@ class RewardModelScorer:
             return []
         if reading.questions:
             asked = [rule for sentence in reading.questions for rule in self.plan.rules_for(sentence)]
-            return asked or list(self.plan.rules.get(ANY_QUESTION, ()))
+            ends_the_game = any(word in reading.questions[-1].split() for word in ("quit", "restart"))
+            return asked or ([] if ends_the_game else list(self.plan.rules.get(ANY_QUESTION, ())))
         return [rule for sentence in reading.sentences for rule in self.plan.rules_for(sentence)]
 
     def _rules(self, reading: Reading) -> list[Rule]:
@@ -286,30 +288,39 @@ class RewardModelScorer:
                     self._reached.add(milestone.id)
                     parts[f"milestone:{milestone.id}"] = milestone.value
 
-    def _score_progress(
-        self,
-        target: Waypoint | None,
-        before: int | None,
-        reached: bool,
-        after: Reading,
-        parts: dict[str, float],
-    ) -> None:
+    def _score_progress(self, target: Waypoint | None, reached: bool, parts: dict[str, float]) -> None:
+        """Pay the difference of the potential since it was last known for this target."""
         weight = self.plan.model.weights.progress
         if target is None or not weight:
             return
         if reached:
             parts["progress"] = weight
             return
-        now = self._distance(target)
-        if before is not None and now is not None and before != now and not after.setback:
-            parts["progress"] = weight * _unit(before - now)
+        now = self._potential_at(self._belief.place, target)
+        if now is None:
+            return
+        if self._potential is not None and now != self._potential:
+            parts["progress"] = round(now - self._potential, 9)
+        self._potential = now
 
-    def _score_cues(self, before: Reading, action: str, after: Reading, parts: dict[str, float]) -> None:
+    def _potential_at(self, place: str | None, target: Waypoint | None) -> float | None:
+        """Return minus the capped way to the target, weighted; ``None`` where it is not known."""
+        if target is None or place is None:
+            return None
+        distance = self._belief.places.distance(place, target.at)
+        if distance is None:
+            return None
+        return -self.plan.model.weights.progress * min(distance, _FARTHEST)
+
+    def _score_cues(
+        self, before: Reading, action: str, seen: Followed, after: Reading, parts: dict[str, float]
+    ) -> None:
         plan = self.plan
+        for rule in self._cued(before):
+            if rule.action == action and not after.failure and (rule.id, seen.origin) not in self._paid:
+                self._paid.add((rule.id, seen.origin))
+                parts[f"rule:{rule.id}"] = rule.polarity * rule.weight
         for sentence in before.sentences:
-            for rule in plan.rules_for(sentence):
-                if rule.action == action and not after.failure:
-                    parts[f"rule:{rule.id}"] = rule.polarity * rule.weight
             for hazard in plan.hazards.get(sentence, ()):
                 if hazard.action == action:
                     parts[f"hazard:{hazard.id}"] = -hazard.weight
@@ -360,6 +371,7 @@ class RewardModelScorer:
             self._belief.places.remove_edge(origin, action)
 
     def _pass(self, accomplished: Waypoint | None) -> None:
+        self._potential = None
         if accomplished is not None and accomplished.leaves:
             self._put_down.add(accomplished.leaves)
         self._next += 1
@@ -372,18 +384,16 @@ class RewardModelScorer:
             have = target.gets is not None and target.gets in held
             gone = target.leaves is not None and target.leaves in target.holding and target.leaves not in held
             if not (have or gone or self._unreachable(target)):
-                return
+                break
             self._pass(None)
+        if self._potential is None:
+            self._potential = self._potential_at(self._belief.place, self.waypoint)
 
     def _unreachable(self, target: Waypoint) -> bool:
         place = self._belief.place
         if place is None or place not in self.plan.places.places:
             return False
         return self._distance(target) is None
-
-
-def _unit(value: int) -> int:
-    return max(-1, min(1, value))
 
 
 def _verdict(parts: dict[str, float]) -> Verdict:

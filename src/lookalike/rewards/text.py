@@ -155,9 +155,10 @@ def read_text(text: str) -> Reading:
     questions: list[str] = []
     paragraphs: list[tuple[int, int]] = []
     for paragraph in _PARAGRAPH.split(body):
-        first = len(sentences)
+        begin = len(sentences)
         lines = paragraph.strip().split("\n")
-        heading = len(lines) > 1 and _HEADING.match(lines[0].strip()) and len(lines[0]) < 40
+        first = lines[0].strip()
+        heading = len(lines) > 1 and len(first) < 40 and not first.isupper() and _HEADING.match(first)
         pieces = (
             [lines[0], *_SENTENCE.split(" ".join(lines[1:]))] if heading else _SENTENCE.split(" ".join(lines))
         )
@@ -167,7 +168,7 @@ def read_text(text: str) -> Reading:
                 sentences.append(sentence)
                 if piece.rstrip(" \"')").endswith("?") or sentence.startswith("please answer"):
                     questions.append(sentence)
-        paragraphs.append((first, len(sentences)))
+        paragraphs.append((begin, len(sentences)))
     asked = bool(questions) and sentences[-1] == questions[-1]
     index = _anchor_index(sentences, title)
     anchor = title if title is not None else (sentences[index] if index is not None else None)

@@ -308,10 +308,14 @@ class StepTaken(Record):
         score: float | None = None,
         goal_reached: bool = False,
         world: str | None = None,
+        asked_besides: Sequence[Proposal] = (),
         seconds: float | None = None,
     ) -> StepTaken:
-        """Build the event from the vocabulary's own types; usage is the proposals' sum."""
-        usage = sum((proposal.usage for proposal in proposals), Usage())
+        """Build the event from the vocabulary's own types.
+
+        Usage is the sum over the proposals and what was asked besides (an arbiter).
+        """
+        usage = sum((proposal.usage for proposal in (*proposals, *asked_besides)), Usage())
         return cls(
             episode=episode,
             step=step,

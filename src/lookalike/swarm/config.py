@@ -47,6 +47,21 @@ class SwarmConfig:
         names = [role.name for role in self.roles]
         if not names or len(set(names)) != len(names):
             raise UsageError("A swarm needs roles with different names.", got=names, expected="at least one")
+        allowed: dict[str, tuple[str, ...]] = {
+            "mode": ("council", "worlds"),
+            "memory": ("none", "private", "shared"),
+            "reward": ("none", "environment score", "reward model"),
+        }
+        for field, values in allowed.items():
+            if getattr(self, field) not in values:
+                raise UsageError(
+                    f"Unknown {field}.", got=repr(getattr(self, field)), expected=", ".join(values)
+                )
+        if min(self.sync_every, self.recollections, self.history) < 0:
+            raise UsageError(
+                "sync_every, recollections and history must be 0 or more.",
+                got=(self.sync_every, self.recollections, self.history),
+            )
         if self.council not in RULES:
             raise UsageError("Unknown council rule.", got=repr(self.council), expected=", ".join(RULES))
 

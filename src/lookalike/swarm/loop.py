@@ -178,8 +178,11 @@ class Episode:
         proposals, recollections = self.propose(world, self.config.roles, step)
         verdicts = self.preview(world, proposals)
         values = [None if v is None else v.value for v in verdicts]
-        decision = self._decide(world, proposals, values, step)
+        asked: list[Proposal] = []
+        decision = self._decide(world, proposals, values, step, asked)
         self.totals.count(proposals, decision, values)
+        for extra in asked:
+            self.totals.usage = self.totals.usage + extra.usage
         if decision.action is None:
             # Nothing executable: the world stands still, and the step is spent.
             transition = Transition(world.observation, None, world.observation)
@@ -200,6 +203,7 @@ class Episode:
                 recollections=recollections,
                 score=world.score,
                 goal_reached=success,
+                asked_besides=asked,
             )
         )
         return success
@@ -277,8 +281,15 @@ class Episode:
         return [None if v is None else Verdict(v, {"memory": v}) for v in values]
 
     def _decide(
-        self, world: World, proposals: Sequence[Proposal], values: Sequence[float | None], step: int
+        self,
+        world: World,
+        proposals: Sequence[Proposal],
+        values: Sequence[float | None],
+        step: int,
+        asked: list[Proposal],
     ) -> Decision:
+        """Let the council decide; what an arbiter was asked is appended to ``asked``."""
+
         def arbiter(actions: Sequence[str]) -> Proposal:
             role = Role("arbiter", 0.0)
             situation = Situation(
@@ -294,7 +305,7 @@ class Episode:
             )
             seed = derive_seed(self.seed, "arbiter", step)
             chosen = self.player.propose(situation, [role], seed=seed)[0]
-            self.totals.usage = self.totals.usage + chosen.usage
+            asked.append(chosen)
             return chosen
 
         return decide(self.config.council, proposals, values, arbiter=arbiter)

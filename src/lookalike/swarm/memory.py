@@ -85,6 +85,8 @@ class SwarmMemory:
             limit: Most recollections returned.
             member: Who asks; matters only where memory is not shared.
         """
+        if limit <= 0:
+            return ()
         key = state_key(observation)
         own = None if self.shared else member
         exact = self._best_and_worst(key, 1.0, own)
@@ -147,13 +149,18 @@ class SwarmMemory:
         candidates: dict[str, None] = {}
         for word in list(known)[:_RARE_WORDS]:
             candidates.update(dict.fromkeys(self._by_word[word][-_STATES_PER_WORD:]))
+        candidates.pop(key, None)
         scored = []
+        n = len(words)
         for other in candidates:
-            if other != key:
-                theirs = self._states[other].words
-                similarity = len(words & theirs) / len(words | theirs)
-                if similarity >= _MIN_SIMILARITY:
-                    scored.append((round(similarity, 6), other))
+            theirs = self._states[other].words
+            m = len(theirs)
+            if m > 2 * n or n > 2 * m:
+                continue  # the smaller cannot be half of the union
+            shared = len(words & theirs)
+            similarity = shared / (n + m - shared)
+            if similarity >= _MIN_SIMILARITY:
+                scored.append((round(similarity, 6), other))
         scored.sort(key=lambda item: (-item[0], item[1]))
         return scored
 

@@ -52,7 +52,7 @@ class WorldsEpisode:
         rounds = 0
         try:
             worlds = self._begin()
-            success = False
+            success = self.goal.reached(self.environments[0].facts())
             while not success and rounds < self.goal.step_limit and not all(w.terminated for w in worlds):
                 success = self._round(loop, worlds, rounds)
                 rounds += 1
