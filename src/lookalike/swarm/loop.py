@@ -5,6 +5,7 @@ One loop serves every condition; what is switched off is simply empty (no recoll
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -131,6 +132,7 @@ class Episode:
 
     def play(self) -> EpisodeFinished | EpisodeFailed:
         """Play to the goal, the end or the step limit, and return the last event."""
+        started = time.perf_counter()
         world: World | None = None
         step = 0
         try:
@@ -157,7 +159,8 @@ class Episode:
             terminated=world.terminated,
             truncated=not success and not world.terminated,
         )
-        finished = finish(self.key, outcome, self.totals, world.rewards)
+        seconds = time.perf_counter() - started
+        finished = finish(self.key, outcome, self.totals, world.rewards, seconds=seconds)
         self.record(finished)
         return finished
 
@@ -356,8 +359,10 @@ class Episode:
         return None
 
 
-def finish(key: EpisodeKey, outcome: Outcome, totals: Totals, rewards: Sequence[float]) -> EpisodeFinished:
-    """Return an episode's last event."""
+def finish(
+    key: EpisodeKey, outcome: Outcome, totals: Totals, rewards: Sequence[float], *, seconds: float
+) -> EpisodeFinished:
+    """Return an episode's last event; the seconds it took are no part of what two runs agree on."""
     return EpisodeFinished.of(
         key,
         outcome,
@@ -369,6 +374,7 @@ def finish(key: EpisodeKey, outcome: Outcome, totals: Totals, rewards: Sequence[
         agreement=sum(totals.agreements) / len(totals.agreements) if totals.agreements else None,
         dissents=totals.dissents,
         correct_dissents=totals.right_dissents,
+        seconds=seconds,
     )
 
 

@@ -7,6 +7,7 @@ successful branch every few rounds. The episode succeeds when any member reaches
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -47,6 +48,7 @@ class WorldsEpisode:
 
     def play(self) -> EpisodeFinished | EpisodeFailed:
         """Play to the goal, until all worlds ended, or to the step limit."""
+        started = time.perf_counter()
         loop = self._loop()
         worlds: list[World] = []
         rounds = 0
@@ -71,7 +73,8 @@ class WorldsEpisode:
         scores = [w.score for w in worlds if w.score is not None]
         ended = all(w.terminated for w in worlds)
         outcome = Outcome(success, rounds, max(scores, default=None), ended, not success and not ended)
-        finished = finish(self.key, outcome, loop.totals, best.rewards)
+        seconds = time.perf_counter() - started
+        finished = finish(self.key, outcome, loop.totals, best.rewards, seconds=seconds)
         self.record(finished)
         return finished
 
