@@ -111,6 +111,11 @@ def test_every_relative_link_in_the_documents_leads_somewhere() -> None:
     assert not broken
 
 
+def test_every_page_is_reached_from_the_index() -> None:
+    linked = set(re.findall(r"\]\(([^)#\s]+)", (ROOT / "docs" / "index.md").read_text(encoding="utf-8")))
+    assert {page.name for page in (ROOT / "docs").glob("*.md")} - {"index.md"} <= linked
+
+
 def test_exported_names_exist_and_are_documented() -> None:
     assert lookalike.__all__ == sorted(lookalike.__all__)
     for name in lookalike.__all__:
