@@ -7,7 +7,7 @@ import json
 import pytest
 
 from lookalike.experiments import run_experiment, runner, session
-from lookalike.experiments.plan_errors import DEFINITION, PlanErrors, edit_distance
+from lookalike.experiments.plan_errors import DEFINITION, PlanErrors, edit_distance, is_refusal
 from lookalike.experiments.result_files import read_results
 from lookalike.store import EventLog, StepTaken
 from lookalike.testing.scripted_model import ScriptedModel
@@ -29,6 +29,24 @@ NAME = "plan/colossal-cave"
 )
 def test_edit_distance(first, second, distance):
     assert edit_distance(first, second) == distance
+
+
+@pytest.mark.parametrize(
+    ("reply", "refused"),
+    [
+        ("I DON'T KNOW THAT WORD.", True),
+        ("WHAT?\n", True),
+        ("TAKE WHAT?", True),
+        ("What do you want to open?", True),
+        ("OK", False),
+        ("WITH WHAT?  YOUR BARE HANDS?", False),
+        ("ARE YOU TRYING TO GET INTO THE BUILDING?", False),
+        ("YOU'RE AT END OF ROAD AGAIN.", False),
+        ("", False),
+    ],
+)
+def test_refusals(reply, refused):
+    assert is_refusal(reply) == refused
 
 
 @pytest.fixture

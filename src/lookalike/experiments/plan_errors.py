@@ -3,7 +3,9 @@
 The paper gives numbers and never says what an error is. Here (docs/plan-mode.md):
 
 - *no action*: a line of the plan that is no command (empty, over 60 characters, not made of words);
-- *refused*: a command that the game refuses when it is played (``read_text(reply).failure``);
+- *refused*: a command that the game refuses when it is played (``read_text(reply).failure``), or answers
+  with nothing but a request to say it again ("What?", "Take what?"), which the reward model reads as a
+  question;
 - *lost*: a command that was not played because the game crashed; a failed play is never left out;
 - ``errors`` is the sum of the three over the first K steps, K being the commands the person needed;
 - ``edit_distance``, apart from it because a refused command counts in both: where the goal was not reached,
@@ -15,6 +17,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -38,6 +41,8 @@ DEFINITION = (
     "that the game refuses when they are played, and those lost to a crash. Edit distance, counted apart: to "
     "the person's first K commands where the goal was not reached, else 0."
 )
+_ASKS_BACK = re.compile(r"(?:\w+ ){0,2}what|what do you want to .+|i beg your pardon")
+"""Keys of sentences that only ask for the command again."""
 _COUNTED_PLAYERS = frozenset({"plan", "replay"})
 
 
@@ -53,7 +58,7 @@ class PlanCount(ResultPart):
         plan: What was played, ``None`` for a line that is no action; shorter than K where the goal was
             reached or the game ended before.
         no_action: Lines that are no command.
-        refused: Commands that the game refused.
+        refused: Commands that the game refused, see :func:`is_refusal`.
         lost: Commands not played because the game crashed.
         errors: Sum of the three.
         reached: The goal was reached within K commands.
@@ -226,9 +231,7 @@ def _count(
     environment = goal.environment
     plan = tuple(step.decision for step in steps)
     no_action = sum(command is None for command in plan)
-    refused = sum(
-        step.decision is not None and read_text(step.next_observation or "").failure for step in steps
-    )
+    refused = sum(step.decision is not None and is_refusal(step.next_observation or "") for step in steps)
     lost = goal.complexity - len(steps) if failure is not None else 0
     reached = any(step.goal_reached for step in steps)
     played = [None if command is None else canonical_action(environment, command) for command in plan]
@@ -248,6 +251,13 @@ def _count(
         edit_distance=0 if reached else edit_distance(played, typed),
         failure=failure,
     )
+
+
+def is_refusal(reply: str) -> bool:
+    """Return whether a game's reply says that the command was not played."""
+    reading = read_text(reply)
+    asked_back = bool(reading.sentences) and all(_ASKS_BACK.fullmatch(s) for s in reading.sentences)
+    return reading.failure or asked_back
 
 
 def edit_distance(first: Sequence[str | None], second: Sequence[str | None]) -> int:
