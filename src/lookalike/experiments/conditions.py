@@ -72,7 +72,7 @@ class Condition(_Data):
         """Return the help its results are obtained with."""
         return Handicaps(
             save_restore=self.sync_every > 0,
-            admissible_actions=self.player != "replay",
+            admissible_actions=self.player not in {"replay", "plan"},
             step_limit=None,
             restarts=0,
             recommendation=self.recommendation,
