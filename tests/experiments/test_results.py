@@ -74,10 +74,12 @@ def test_solo_counts_the_first_attempt_and_best_of_counts_any():
     assert best.handicaps.restarts == 1
 
 
-def test_a_play_whose_attempts_have_not_all_ended_is_unfinished_even_where_one_succeeded():
+def test_attempts_end_with_the_first_success_and_a_play_without_one_needs_them_all():
     made = [episode(seed=1, success=True), episode(seed=2), episode(seed=2, attempt=1, success=True)]
     _, best = summarise(made, [SOLO, BEST])
-    assert (best.n, best.successes, best.unfinished) == (1, 1, 1)
+    assert (best.n, best.successes, best.unfinished) == (2, 2, 0)
+    _, best = summarise([*made, episode(seed=3)], [SOLO, BEST])
+    assert (best.n, best.successes, best.unfinished) == (2, 2, 1)
 
 
 def test_a_condition_not_played_yet_has_an_empty_row():
