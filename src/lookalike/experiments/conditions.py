@@ -39,6 +39,8 @@ class Condition(_Data):
         memory: ``shared``, ``private`` or ``none``.
         reward: ``none``, ``environment score`` or ``reward model``.
         recommendation: Whether the reward model's preview may be seen before playing.
+        admissible_actions: Whether players choose from the environment's list; without it they write
+            freely.
         sync_every: In ``worlds`` mode with save/restore, rounds between going back to the best branch.
         attempts: Independent attempts at each goal and seed; a second row counts all of them.
     """
@@ -53,6 +55,7 @@ class Condition(_Data):
     memory: MemoryKind = "shared"
     reward: RewardSource = "none"
     recommendation: bool = False
+    admissible_actions: bool = True
     sync_every: int = 0
     attempts: int = 1
 
@@ -65,6 +68,7 @@ class Condition(_Data):
             memory=self.memory,
             reward=self.reward,
             recommendation=self.recommendation,
+            admissible_actions=self.admissible_actions,
             sync_every=self.sync_every,
         )
 
@@ -72,7 +76,7 @@ class Condition(_Data):
         """Return the help its results are obtained with."""
         return Handicaps(
             save_restore=self.sync_every > 0,
-            admissible_actions=self.player not in {"replay", "plan"},
+            admissible_actions=self.admissible_actions and self.player not in {"replay", "plan"},
             step_limit=None,
             restarts=0,
             recommendation=self.recommendation,

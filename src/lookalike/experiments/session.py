@@ -157,7 +157,9 @@ class Session:
             document = self.setup.reward_model if condition.recommendation else None
             shown = [step.do for pathway in document.pathways for step in pathway.steps] if document else []
             return PlanPlayer(self.model(), goal.complexity, shown=shown[: goal.complexity])
-        return LanguageModelPlayer(self.model(), admissible=True, budget=self.setup.budget)
+        return LanguageModelPlayer(
+            self.model(), admissible=condition.admissible_actions, budget=self.setup.budget
+        )
 
     def model(self) -> LanguageModel:
         """Return the language model, loaded at first use."""

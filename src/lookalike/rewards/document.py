@@ -217,7 +217,8 @@ class RewardModel(_Part):
     def without(self, names: Iterable[str]) -> RewardModel:
         """Return the model without some components.
 
-        A milestone goes with the pathway steps that realise it, so it is neither paid nor recommended.
+        A milestone goes with the pathway steps that realise it, so it is neither paid nor recommended; an
+        acquisition also with the notes that its object was in hand later, which would have it fetched.
         A weight (``progress``, ``refused``, ``setback``) is set to 0.
         """
         model = self
@@ -279,12 +280,16 @@ class RewardModel(_Part):
 
     def _without_milestone(self, ident: str) -> RewardModel:
         """Take out a milestone and the step that realises it; a move stays, because the way stays open."""
+        thing = next(m.detect.holds for m in self.milestones if m.id == ident)
+
+        def changed(step: PathStep) -> PathStep:
+            update: dict[str, Any] = {"milestone": None} if step.milestone == ident else {}
+            if thing is not None and thing in step.holding:
+                update["holding"] = tuple(held for held in step.holding if held != thing)
+            return step.model_copy(update=update) if update else step
 
         def kept(steps: tuple[PathStep, ...]) -> tuple[PathStep, ...]:
-            left = [s for s in steps if s.milestone != ident or s.at != s.then]
-            return tuple(
-                s.model_copy(update={"milestone": None}) if s.milestone == ident else s for s in left
-            )
+            return tuple(changed(s) for s in steps if s.milestone != ident or s.at != s.then)
 
         pathways = tuple(p.model_copy(update={"steps": kept(p.steps)}) for p in self.pathways)
         milestones = tuple(

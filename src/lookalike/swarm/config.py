@@ -27,6 +27,8 @@ class SwarmConfig:
         reward: Where reward and punishment come from.
         recommendation: Whether the reward model's preview of actions may be seen before playing, by the
             members (as a recommended action) and by the council (as the proposals' verdicts).
+        admissible_actions: Whether the members and the reward model may see the environment's list of
+            actions; without it replies are free text.
         sync_every: In ``worlds`` mode with save/restore: rounds after which all go on from the best branch;
             0 for never.
         recollections: Most recollections shown.
@@ -39,6 +41,7 @@ class SwarmConfig:
     memory: MemoryKind = "shared"
     reward: RewardSource = "none"
     recommendation: bool = False
+    admissible_actions: bool = True
     sync_every: int = 0
     recollections: int = 2
     history: int = 2

@@ -220,11 +220,8 @@ class Episode:
         groups: dict[tuple[Recollection, ...], list[Role]] = {}
         for role in roles:
             groups.setdefault(self._recall(text, role), []).append(role)
-        admissible = (
-            world.environment.admissible_actions()
-            if "admissible_actions" in world.environment.capabilities
-            else None
-        )
+        listed = self.config.admissible_actions and "admissible_actions" in world.environment.capabilities
+        admissible = world.environment.admissible_actions() if listed else None
         if world.scorer is not None and admissible is not None:
             world.scorer.note_admissible(admissible)
         guidance = self._guidance(world, admissible)
