@@ -255,6 +255,9 @@ class Usage:
         computed_tokens: Tokens the model really processed here, after sharing and caching.
         cached_calls: Calls answered from the response cache.
         seconds: Wall time spent in the model.
+        cost: What was paid, in the currency of the price file; calls without a known price add nothing.
+        unpriced_calls: Calls that were made (not cached) and whose price is not known: with any of them,
+            ``cost`` is a lower bound and the cost is unknown.
     """
 
     calls: int = 0
@@ -263,6 +266,8 @@ class Usage:
     computed_tokens: int = 0
     cached_calls: int = 0
     seconds: float = 0.0
+    cost: float = 0.0
+    unpriced_calls: int = 0
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
@@ -272,6 +277,8 @@ class Usage:
             self.computed_tokens + other.computed_tokens,
             self.cached_calls + other.cached_calls,
             self.seconds + other.seconds,
+            self.cost + other.cost,
+            self.unpriced_calls + other.unpriced_calls,
         )
 
 

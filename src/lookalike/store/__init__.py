@@ -1,9 +1,11 @@
 """The event log and the response cache: what a run leaves behind, and what it never pays for twice."""
 
 from lookalike.store.events import (
+    EnvironmentRestarted,
     EpisodeFailed,
     EpisodeFinished,
     EpisodeKey,
+    EpisodePaused,
     EpisodeStarted,
     Event,
     Measured,
@@ -15,6 +17,7 @@ from lookalike.store.events import (
     UsageRecord,
     VerdictRecord,
     canonical_bytes,
+    is_incident,
     parse_event,
     usage_of,
 )
@@ -22,9 +25,11 @@ from lookalike.store.log import EventLog, RunSummary
 from lookalike.store.response_cache import SqliteResponseCache
 
 __all__ = [
+    "EnvironmentRestarted",
     "EpisodeFailed",
     "EpisodeFinished",
     "EpisodeKey",
+    "EpisodePaused",
     "EpisodeStarted",
     "Event",
     "EventLog",
@@ -39,6 +44,7 @@ __all__ = [
     "UsageRecord",
     "VerdictRecord",
     "canonical_bytes",
+    "is_incident",
     "parse_event",
     "usage_of",
 ]

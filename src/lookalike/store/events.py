@@ -108,6 +108,8 @@ class Measured(Record):
         model_seconds: Wall time spent in models.
         computed_tokens: Tokens really processed, after sharing and caching.
         cached_calls: Calls answered from the response cache.
+        cost: What was paid, in the currency of the user's price file.
+        unpriced_calls: Calls made whose price is not known.
     """
 
     at: float | None = None
@@ -115,6 +117,8 @@ class Measured(Record):
     model_seconds: float = 0.0
     computed_tokens: int = 0
     cached_calls: int = 0
+    cost: float = 0.0
+    unpriced_calls: int = 0
 
     @classmethod
     def of(cls, usage: Usage, *, seconds: float | None = None) -> Measured:
@@ -124,6 +128,8 @@ class Measured(Record):
             model_seconds=usage.seconds,
             computed_tokens=usage.computed_tokens,
             cached_calls=usage.cached_calls,
+            cost=usage.cost,
+            unpriced_calls=usage.unpriced_calls,
         )
 
 
@@ -136,6 +142,8 @@ def usage_of(record: UsageRecord, measured: Measured) -> Usage:
         computed_tokens=measured.computed_tokens,
         cached_calls=measured.cached_calls,
         seconds=measured.model_seconds,
+        cost=measured.cost,
+        unpriced_calls=measured.unpriced_calls,
     )
 
 
@@ -232,6 +240,7 @@ class EpisodeStarted(Record):
         episode: Which.
         environment_seed: The seed the game was reset with.
         first_observation: What was seen before the first step.
+        first_frame: SHA-256 of the PNG file of the picture seen, or ``None``.
     """
 
     kind: Literal["episode_started"] = "episode_started"
@@ -239,6 +248,7 @@ class EpisodeStarted(Record):
     episode: EpisodeKey
     environment_seed: int
     first_observation: str | None = None
+    first_frame: str | None = None
     measured: Measured = Measured()
 
 
@@ -260,6 +270,7 @@ class StepTaken(Record):
         dissent: Roles that proposed something else.
         recollections: Memories that were shown.
         next_observation: Text that followed.
+        next_frame: SHA-256 of the PNG file of the picture that followed, or ``None``.
         env_reward: The game's own reward, in points.
         score: The game's own score after the step, or ``None``.
         terminated: The game ended.
@@ -284,6 +295,7 @@ class StepTaken(Record):
     dissent: tuple[str, ...] = ()
     recollections: tuple[RecollectionRecord, ...] = ()
     next_observation: str | None
+    next_frame: str | None = None
     env_reward: float = 0.0
     score: float | None = None
     terminated: bool = False
@@ -441,6 +453,42 @@ class EpisodeFailed(Record):
     measured: Measured = Measured()
 
 
+class EnvironmentRestarted(Record):
+    """The game hung or died and was brought back to where it was; the episode goes on.
+
+    Attributes:
+        episode: Which.
+        step: 0-based index of the step on which it failed.
+        failure: What happened, in one sentence.
+        replayed: Actions played again to get back there; they are no interactions of the swarm's.
+    """
+
+    kind: Literal["environment_restarted"] = "environment_restarted"
+    version: Literal[1] = 1
+    episode: EpisodeKey
+    step: int = Field(ge=0)
+    failure: str
+    replayed: int = 0
+    measured: Measured = Measured()
+
+
+class EpisodePaused(Record):
+    """An episode was stopped by its own budget. It has not ended: with a higher one it goes on.
+
+    Attributes:
+        episode: Which.
+        step: Steps decided so far.
+        reason: Which limit, e.g. ``"calls: 100 of 100"``.
+    """
+
+    kind: Literal["episode_paused"] = "episode_paused"
+    version: Literal[1] = 1
+    episode: EpisodeKey
+    step: int = Field(ge=0)
+    reason: str
+    measured: Measured = Measured()
+
+
 class RunFinished(Record):
     """A run came to its end, or was stopped; a resumed run may have several.
 
@@ -461,7 +509,14 @@ class RunFinished(Record):
 
 
 Event = Annotated[
-    RunStarted | EpisodeStarted | StepTaken | EpisodeFinished | EpisodeFailed | RunFinished,
+    RunStarted
+    | EpisodeStarted
+    | StepTaken
+    | EnvironmentRestarted
+    | EpisodePaused
+    | EpisodeFinished
+    | EpisodeFailed
+    | RunFinished,
     Field(discriminator="kind"),
 ]
 """Any event; ``kind`` says which."""
@@ -472,6 +527,8 @@ CURRENT_VERSIONS: Mapping[str, int] = {
     "run_started": 1,
     "episode_started": 1,
     "step_taken": 1,
+    "environment_restarted": 1,
+    "episode_paused": 1,
     "episode_finished": 1,
     "episode_failed": 1,
     "run_finished": 1,
@@ -490,6 +547,13 @@ def episode_of(event: Event) -> str | None:
 def ends_episode(event: Event) -> bool:
     """Return whether the event is the last of its episode."""
     return isinstance(event, EpisodeFinished) or (isinstance(event, EpisodeFailed) and not event.will_retry)
+
+
+def is_incident(event: Event) -> bool:
+    """Return whether the event tells what befell the machine or the purse, and not what was played."""
+    return isinstance(event, EnvironmentRestarted | EpisodePaused) or (
+        isinstance(event, EpisodeFailed) and event.will_retry
+    )
 
 
 def canonical_bytes(event: Event) -> bytes:

@@ -31,6 +31,7 @@ from lookalike.store.events import (
     canonical_bytes,
     ends_episode,
     episode_of,
+    is_incident,
     parse_event,
 )
 
@@ -285,12 +286,16 @@ class EventLog:
     def play_digest(self, run_id: str) -> str:
         """Return the SHA-256 of everything that was played, apart from times and the order of episodes.
 
+        What befell the machine (a restarted game, a pause) is left out.
+
         Two runs of one seed have the same digest, whatever their names, however often they were
         interrupted, and however many episodes ran side by side.
         """
         digest = hashlib.sha256()
         for episode in sorted(str(key) for key in self.finished_episodes(run_id)):
             for event in self.events(run_id, episode=episode):
+                if is_incident(event):
+                    continue
                 digest.update(canonical_bytes(event) + b"\n")
         return digest.hexdigest()
 
