@@ -24,9 +24,11 @@ from lookalike.core.types import (
 from lookalike.store import events
 from lookalike.store.events import (
     CURRENT_VERSIONS,
+    EnvironmentRestarted,
     EpisodeFailed,
     EpisodeFinished,
     EpisodeKey,
+    EpisodePaused,
     EpisodeStarted,
     Measured,
     RunFinished,
@@ -36,6 +38,7 @@ from lookalike.store.events import (
     canonical_bytes,
     ends_episode,
     episode_of,
+    is_incident,
     parse_event,
     usage_of,
 )
@@ -63,8 +66,15 @@ def step(**changes):
 
 ALL = [
     RunStarted(run_id="r", spec_hash="0" * 64, configuration={"b": 1, "a": [0.5, None]}, package_version="1"),
-    EpisodeStarted(episode=KEY, environment_seed=5, first_observation="You are at the end of a road."),
+    EpisodeStarted(
+        episode=KEY,
+        environment_seed=5,
+        first_observation="You are at the end of a road.",
+        first_frame="a" * 64,
+    ),
     step(),
+    EnvironmentRestarted(episode=KEY, step=3, failure="no answer within 5 s", replayed=3),
+    EpisodePaused(episode=KEY, step=4, reason="calls: 100 of 100"),
     EpisodeFinished.of(
         KEY,
         Outcome(True, 3, 30.0, False, False),
@@ -117,6 +127,14 @@ def test_a_step_takes_the_sum_of_its_proposals_usage():
     assert usage_of(event.usage, event.measured) == Usage(2, 200, 19, 56, 1, 0.75)
 
 
+def test_what_was_paid_is_measured_and_comes_back():
+    paid = Usage(1, 100, 3, 40, 0, 0.5, cost=0.002, unpriced_calls=1)
+    event = step(proposals=[Proposal(Role("t0.2", 0.2), "get lamp", 0.9, usage=paid)])
+    assert usage_of(event.usage, event.measured) == paid
+    assert b"cost" not in canonical_bytes(event)
+    assert b"unpriced" not in canonical_bytes(event)
+
+
 def test_infinity_is_refused():
     with pytest.raises(ValidationError):
         step(score=float("nan"))
@@ -161,9 +179,18 @@ def test_what_is_no_episode_key_is_refused(text):
 
 
 def test_which_events_end_an_episode():
-    assert [ends_episode(event) for event in ALL] == [False, False, False, True, False, False]
+    assert [event.kind for event in ALL if ends_episode(event)] == ["episode_finished"]
     assert ends_episode(EpisodeFailed(episode=KEY, failure="hung"))
-    assert [episode_of(event) for event in ALL] == [None, *[str(KEY)] * 4, None]
+    assert [episode_of(event) for event in ALL] == [None, *[str(KEY)] * 6, None]
+
+
+def test_which_events_tell_of_the_machine_and_not_of_the_play():
+    assert [event.kind for event in ALL if is_incident(event)] == [
+        "environment_restarted",
+        "episode_paused",
+        "episode_failed",
+    ]
+    assert not is_incident(EpisodeFailed(episode=KEY, failure="hung again"))
 
 
 @pytest.mark.parametrize(
