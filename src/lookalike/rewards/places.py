@@ -22,6 +22,7 @@ from lookalike.rewards.text import (
 )
 
 Edge = tuple[str, str]
+_GUESSED_MARK = "?"
 GUESSED = 1000
 """Added to a distance that rests on guessed moves."""
 _PAIRS = (
@@ -84,10 +85,19 @@ class PlaceMap:
 
     def add_edge(self, origin: str, action: str, target: str) -> None:
         """Note that ``action`` led from ``origin`` to ``target``."""
-        if self.edges.get((origin, action)) != target:
-            self.edges[(origin, action)] = target
-            self._incoming = None
+        before = self.edges.get((origin, action))
+        if before == target:
+            return
+        self.edges[(origin, action)] = target
+        self._incoming = None
+        if before is not None:
             self._distances.clear()
+            return
+        # One more move changes only the distances that it shortens; guesses change with every move.
+        for name, found in list(self._distances.items()):
+            end = found.get(target)
+            if name.endswith(_GUESSED_MARK) or (end is not None and found.get(origin, end + 2) > end + 1):
+                del self._distances[name]
 
     def remove_edge(self, origin: str, action: str) -> None:
         """Forget a move, known or guessed."""
@@ -121,8 +131,9 @@ class PlaceMap:
     def _read_unconventional(self, reading: Reading, action: str | None) -> Reading:
         """Take a reply's first sentence for a place where a known move was not refused."""
         first = reading.sentences[0] if reading.sentences else ""
-        origins = {origin for (origin, a) in self.edges if a == action}
-        if len(origins) < 2 or reading.failure or reading.questions or len(first.split()) < 4:
+        if reading.failure or reading.questions or len(first.split()) < 4:
+            return reading
+        if len({origin for (origin, a) in self.edges if a == action}) < 2:
             return reading
         return replace(reading, anchor=first, description=content_words(first), lead=())
 
@@ -287,7 +298,7 @@ class PlaceMap:
 
     def _distances_to(self, target: str, *, guessed: bool) -> dict[str, int]:
         """Breadth-first search backwards from ``target``; unreachable places are absent."""
-        name = f"{target}?" if guessed else target
+        name = target + _GUESSED_MARK if guessed else target
         if name not in self._distances:
             incoming = self._incoming_edges(guessed)
             found = {target: 0}
