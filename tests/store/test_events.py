@@ -21,9 +21,9 @@ from lookalike.core.types import (
     Usage,
     Verdict,
 )
-from lookalike.store import events
+from lookalike.store import codec
+from lookalike.store.codec import CURRENT_VERSIONS, canonical_bytes, parse_event
 from lookalike.store.events import (
-    CURRENT_VERSIONS,
     EnvironmentRestarted,
     EpisodeFailed,
     EpisodeFinished,
@@ -35,11 +35,9 @@ from lookalike.store.events import (
     RunStarted,
     StepTaken,
     UsageRecord,
-    canonical_bytes,
     ends_episode,
     episode_of,
     is_incident,
-    parse_event,
     usage_of,
 )
 
@@ -213,7 +211,7 @@ def test_an_event_that_cannot_be_read_says_what_to_do(body, message):
 
 def test_an_older_version_is_read_through_its_upgrade(monkeypatch):
     monkeypatch.setitem(
-        events.UPGRADES, ("run_finished", 0), lambda data: data | {"version": 1, "status": "finished"}
+        codec.UPGRADES, ("run_finished", 0), lambda data: data | {"version": 1, "status": "finished"}
     )
     event = parse_event(b'{"kind": "run_finished", "version": 0}')
     assert event == RunFinished(status="finished")

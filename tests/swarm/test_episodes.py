@@ -13,7 +13,7 @@ from lookalike.core.types import Goal, Observation, Predicate, Proposal, Role, S
 from lookalike.environments.worker import EnvironmentWorker
 from lookalike.players.llm import LanguageModelPlayer
 from lookalike.players.random_player import RandomPlayer
-from lookalike.store.events import (
+from lookalike.store import (
     EpisodeFailed,
     EpisodeFinished,
     EpisodeKey,

@@ -1,5 +1,6 @@
 """The event log and the response cache: what a run leaves behind, and what it never pays for twice."""
 
+from lookalike.store.codec import canonical_bytes, parse_event
 from lookalike.store.events import (
     EnvironmentRestarted,
     EpisodeFailed,
@@ -16,9 +17,7 @@ from lookalike.store.events import (
     StepTaken,
     UsageRecord,
     VerdictRecord,
-    canonical_bytes,
     is_incident,
-    parse_event,
     usage_of,
 )
 from lookalike.store.log import EventLog, RunSummary

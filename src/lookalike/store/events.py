@@ -1,217 +1,55 @@
 """What happened, as typed and versioned records: the only thing a run leaves behind that is never rewritten.
 
 Everything else (results, reports, dashboards) is computed from these. An event has two parts: what was
-decided, which two runs of one seed must agree on byte for byte (:func:`canonical_bytes`), and what the
+decided, which two runs of one seed must agree on byte for byte (``codec.canonical_bytes``), and what the
 machine happened to measure meanwhile (:class:`Measured`: clock times, tokens saved by sharing and caching),
 which no two runs agree on.
 
-A record is only ever added to. A changed meaning is a new ``version`` with an entry in :data:`UPGRADES`, so
-that old logs stay readable.
+A record is only ever added to. A changed meaning is a new ``version`` with an entry in ``codec.UPGRADES``,
+so that old logs stay readable.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Literal, TypeVar
-from urllib.parse import quote, unquote
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field
 
-from lookalike.core.errors import StoreError
 from lookalike.core.types import Decision, Outcome, Proposal, Recollection, Transition, Usage, Verdict
+from lookalike.store.records import (
+    EpisodeKey,
+    Measured,
+    ProposalRecord,
+    RecollectionRecord,
+    Record,
+    UsageRecord,
+    VerdictRecord,
+    Weights,
+    usage_of,
+)
 
-_KEPT_IN_KEYS = " +.="  # read as they are; everything else unusual is percent-encoded
-
-_V = TypeVar("_V")
-
-
-def _sorted(mapping: dict[str, _V]) -> dict[str, _V]:
-    """Order a mapping by key, so that equal mappings have equal bytes."""
-    return {key: mapping[key] for key in sorted(mapping)}
-
-
-Weights = Annotated[dict[str, float], AfterValidator(_sorted)]
-"""Finite numbers by name, kept in the names' order."""
-
-
-class Record(BaseModel):
-    """The base of everything that is written: frozen, closed, without NaN and infinities."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class EpisodeKey(Record):
-    """Names one episode within its run.
-
-    Attributes:
-        condition: Which parts are switched on, e.g. ``"swarm+expert"``.
-        goal: Goal name.
-        seed: The experiment's seed, as in ``--seeds``; not the one the game got (that is derived from it).
-        attempt: 0-based; further attempts at one goal and seed are what ``best-of-N`` compares.
-    """
-
-    condition: str
-    goal: str
-    seed: int
-    attempt: int = 0
-
-    def __str__(self) -> str:
-        parts = (quote(self.condition, safe=_KEPT_IN_KEYS), quote(self.goal, safe=_KEPT_IN_KEYS))
-        return "/".join((*parts, str(self.seed), str(self.attempt)))
-
-    @classmethod
-    def parse(cls, text: str) -> EpisodeKey:
-        """Read what ``str`` wrote.
-
-        Raises:
-            StoreError: It is no episode key.
-        """
-        try:
-            condition, goal, seed, attempt = text.split("/")
-            return cls(condition=unquote(condition), goal=unquote(goal), seed=int(seed), attempt=int(attempt))
-        except ValueError as error:
-            raise StoreError(
-                "This is no episode key.", got=repr(text), expected="condition/goal/seed/attempt"
-            ) from error
-
-
-class UsageRecord(Record):
-    """What was asked of models, the same in every run of one seed.
-
-    Attributes:
-        calls: Proposals asked for, cached or not.
-        prompt_tokens: Tokens of the prompts, as if each call stood alone.
-        completion_tokens: Tokens of the replies.
-    """
-
-    calls: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-
-    @classmethod
-    def of(cls, usage: Usage) -> UsageRecord:
-        """Take the repeatable part of ``usage``; the rest goes into :class:`Measured`."""
-        return cls(
-            calls=usage.calls,
-            prompt_tokens=usage.prompt_tokens,
-            completion_tokens=usage.completion_tokens,
-        )
-
-
-class Measured(Record):
-    """What the clock and the caches had to do with it. Never part of the canonical bytes.
-
-    Attributes:
-        at: Seconds since 1970 when the event was appended; the log fills it in.
-        seconds: Wall time of what the event tells, or ``None`` where it was not taken.
-        model_seconds: Wall time spent in models.
-        computed_tokens: Tokens really processed, after sharing and caching.
-        cached_calls: Calls answered from the response cache.
-        cost: What was paid, in the currency of the user's price file.
-        unpriced_calls: Calls made whose price is not known.
-    """
-
-    at: float | None = None
-    seconds: float | None = None
-    model_seconds: float = 0.0
-    computed_tokens: int = 0
-    cached_calls: int = 0
-    cost: float = 0.0
-    unpriced_calls: int = 0
-
-    @classmethod
-    def of(cls, usage: Usage, *, seconds: float | None = None) -> Measured:
-        """Take the part of ``usage`` that depends on the machine and on earlier runs."""
-        return cls(
-            seconds=seconds,
-            model_seconds=usage.seconds,
-            computed_tokens=usage.computed_tokens,
-            cached_calls=usage.cached_calls,
-            cost=usage.cost,
-            unpriced_calls=usage.unpriced_calls,
-        )
-
-
-def usage_of(record: UsageRecord, measured: Measured) -> Usage:
-    """Put a usage back together from its two halves."""
-    return Usage(
-        calls=record.calls,
-        prompt_tokens=record.prompt_tokens,
-        completion_tokens=record.completion_tokens,
-        computed_tokens=measured.computed_tokens,
-        cached_calls=measured.cached_calls,
-        seconds=measured.model_seconds,
-        cost=measured.cost,
-        unpriced_calls=measured.unpriced_calls,
-    )
-
-
-class ProposalRecord(Record):
-    """What one member wanted to do.
-
-    Attributes:
-        role: The member's name.
-        action: The command, or ``None`` where the reply was no action.
-        probability: In [0, 1], or ``None`` where the back end does not tell.
-        rationale: Why, where the player says so.
-        reply: The raw reply, kept where it was not executable.
-    """
-
-    role: str
-    action: str | None
-    probability: float | None = None
-    rationale: str | None = None
-    reply: str | None = None
-
-    @classmethod
-    def of(cls, proposal: Proposal) -> ProposalRecord:
-        """Record a proposal; what it cost is in the step's usage."""
-        return cls(
-            role=proposal.role.name,
-            action=proposal.action,
-            probability=proposal.probability,
-            rationale=proposal.rationale,
-            reply=proposal.reply,
-        )
-
-
-class VerdictRecord(Record):
-    """Reward or punishment.
-
-    Attributes:
-        value: In [-1, 1].
-        components: Share of ``value`` by component of the reward model.
-        feedback: One sentence.
-    """
-
-    value: float
-    components: Weights = Field(default_factory=dict)
-    feedback: str = ""
-
-    @classmethod
-    def of(cls, verdict: Verdict) -> VerdictRecord:
-        """Record a verdict."""
-        return cls(value=verdict.value, components=dict(verdict.components), feedback=verdict.feedback)
-
-
-class RecollectionRecord(Record):
-    """Which memory was shown, so that a replay can show what changed a decision.
-
-    Attributes:
-        provenance: Member and step, or recording and step.
-        source: ``"member"``, ``"recording"`` or ``"expert"``.
-        score: How well it fitted, in [0, 1].
-    """
-
-    provenance: str
-    source: Literal["member", "recording", "expert"]
-    score: float
-
-    @classmethod
-    def of(cls, recollection: Recollection) -> RecollectionRecord:
-        """Record a recollection by where it came from."""
-        return cls(provenance=recollection.provenance, source=recollection.source, score=recollection.score)
+__all__ = [
+    "EnvironmentRestarted",
+    "EpisodeFailed",
+    "EpisodeFinished",
+    "EpisodeKey",
+    "EpisodePaused",
+    "EpisodeStarted",
+    "Event",
+    "Measured",
+    "ProposalRecord",
+    "RecollectionRecord",
+    "RunFinished",
+    "RunStarted",
+    "StepTaken",
+    "UsageRecord",
+    "VerdictRecord",
+    "ends_episode",
+    "episode_of",
+    "is_incident",
+    "usage_of",
+]
 
 
 class RunStarted(Record):
@@ -321,6 +159,7 @@ class StepTaken(Record):
         goal_reached: bool = False,
         world: str | None = None,
         asked_besides: Sequence[Proposal] = (),
+        next_frame: str | None = None,
         seconds: float | None = None,
     ) -> StepTaken:
         """Build the event from the vocabulary's own types.
@@ -342,6 +181,7 @@ class StepTaken(Record):
             dissent=decision.dissent,
             recollections=tuple(RecollectionRecord.of(r) for r in recollections),
             next_observation=transition.after.text,
+            next_frame=next_frame,
             env_reward=transition.env_reward,
             score=score,
             terminated=transition.terminated,
@@ -521,23 +361,6 @@ Event = Annotated[
 ]
 """Any event; ``kind`` says which."""
 
-_EVENT: TypeAdapter[Event] = TypeAdapter(Event)
-
-CURRENT_VERSIONS: Mapping[str, int] = {
-    "run_started": 1,
-    "episode_started": 1,
-    "step_taken": 1,
-    "environment_restarted": 1,
-    "episode_paused": 1,
-    "episode_finished": 1,
-    "episode_failed": 1,
-    "run_finished": 1,
-}
-"""The version this package writes, by kind."""
-
-UPGRADES: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {}
-"""For (kind, old version): how to rewrite the plain data into the next version. Applied until current."""
-
 
 def episode_of(event: Event) -> str | None:
     """Return the key of the event's episode as text, or ``None`` for an event of the whole run."""
@@ -554,49 +377,3 @@ def is_incident(event: Event) -> bool:
     return isinstance(event, EnvironmentRestarted | EpisodePaused) or (
         isinstance(event, EpisodeFailed) and event.will_retry
     )
-
-
-def canonical_bytes(event: Event) -> bytes:
-    """Return what two runs of one seed must agree on: the event as UTF-8 JSON, without ``measured``."""
-    return event.model_dump_json(exclude={"measured"}).encode()
-
-
-def parse_event(body: bytes, measured: bytes = b"{}") -> Event:
-    """Read an event that any version of this package up to this one wrote.
-
-    Args:
-        body: What :func:`canonical_bytes` returned when it was written.
-        measured: The JSON of its :class:`Measured`.
-
-    Raises:
-        StoreError: It is damaged, of an unknown kind, or from a newer version.
-    """
-    try:
-        data = json.loads(body)
-        data["measured"] = json.loads(measured)
-        kind, version = data["kind"], data["version"]
-    except (ValueError, TypeError, KeyError) as error:
-        raise StoreError(
-            "An event in the log is damaged.",
-            got=repr(body[:200]),
-            expected="a JSON object with a kind and a version",
-            remedy="restore the store from a copy; the other runs in it are not affected",
-        ) from error
-    current = CURRENT_VERSIONS.get(kind)
-    if current is None or not isinstance(version, int) or version > current:
-        raise StoreError(
-            "An event in the log was written by a newer version of LookALike.",
-            got=f"{kind!r}, version {version!r}",
-            expected=f"one of {', '.join(f'{k} <= {v}' for k, v in CURRENT_VERSIONS.items())}",
-            remedy="update the package: pip install --upgrade lookalike",
-        )
-    while data["version"] < current:
-        data = UPGRADES[kind, data["version"]](data)
-    try:
-        return _EVENT.validate_python(data, strict=False)
-    except ValidationError as error:
-        raise StoreError(
-            "An event in the log does not have the fields of its kind.",
-            got=f"{kind!r}: {error.errors(include_url=False)[0]['msg']} at {error.errors()[0]['loc']}",
-            remedy="restore the store from a copy; the other runs in it are not affected",
-        ) from error

@@ -20,6 +20,7 @@ from typing import Any, Literal, Self
 
 from lookalike.core.errors import StoreError
 from lookalike.core.ids import canonical_json, hash_json
+from lookalike.store.codec import canonical_bytes, parse_event
 from lookalike.store.database import Migration, open_database, transaction, translated
 from lookalike.store.events import (
     EpisodeFailed,
@@ -28,11 +29,9 @@ from lookalike.store.events import (
     Event,
     RunFinished,
     RunStarted,
-    canonical_bytes,
     ends_episode,
     episode_of,
     is_incident,
-    parse_event,
 )
 
 _APPLICATION_ID = 0x4C4B414C  # "LKAL"
