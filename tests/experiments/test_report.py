@@ -315,6 +315,12 @@ def test_the_papers_figures_say_what_they_were_measured_on():
     assert "no colossal-cave" in cave.note
 
 
+def test_beside_whole_plans_stands_the_papers_count_of_errors():
+    plans = published("zork1", ["plan", "replay"])
+    assert plans.success == {}
+    assert "Table 1" in plans.note
+
+
 def test_an_unfinished_run_says_so_and_leaves_out_what_it_cannot_draw(tmp_path):
     plays = episodes(conditions=CONDITIONS[:1], goals=GOALS[:1], seeds=[1])
     made = result(plays=plays, goals=GOALS[:1], complete=False)

@@ -57,7 +57,7 @@ def render_page(result: ExperimentResult, plots: Sequence[Plot]) -> str:
     drawings = [(plot, Markup(plot.inline)) for plot in plots]  # noqa: S704
     return environment.get_template("page.html.j2").render(
         result=result,
-        paper=published(result.environment),
+        paper=published(result.environment, [row.condition for row in result.rows]),
         headline=view.headline(result),
         main=view.main_row(result),
         warnings=view.warnings(result),

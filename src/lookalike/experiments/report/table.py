@@ -27,7 +27,7 @@ def print_table(result: ExperimentResult, console: Console) -> None:
     from rich.padding import Padding
     from rich.text import Text
 
-    source = published(result.environment)
+    source = published(result.environment, [row.condition for row in result.rows])
     console.print(Text(view.headline(result), style="bold"))
     console.print(_table(result, source.success))
     for rows, handicaps in view.handicap_lines(result.rows):
