@@ -224,7 +224,7 @@ class SupervisedEnvironment:
             self._on_restart(Restart(step, f"{type(error).__name__}: {error.what}", replayed))
 
     def _begin(self, state: bytes | None) -> None:
-        """Start the game anew where the play began: with the episode's seed, then the state if there is one."""
+        """Start the game anew where the play began: by the seed, then the state where there is one."""
         if self._seed is not None:
             first = self._environment.reset(seed=self._seed)
             if _fingerprint(first) != self._first:
