@@ -15,12 +15,23 @@ from collections.abc import Callable, Mapping, Sequence
 
 from lookalike.core.errors import ModelError
 from lookalike.core.ids import hash_json
-from lookalike.core.protocols import Completion, CompletionRequest, PromptStyle
+from lookalike.core.protocols import Completion, CompletionRequest, ModelCapabilities, PromptStyle
 from lookalike.core.types import Usage
 from lookalike.models.sampling import LOG_FLOOR, at_temperature, draw
 
 PromptText = str | tuple[tuple[str, str], ...]
 Script = Callable[[PromptText], str] | Sequence[str] | Mapping[str, float]
+
+ALL_CAPABILITIES = ModelCapabilities(
+    allowed_replies=True,
+    images=1_000,
+    video=True,
+    json_schema=True,
+    seed=True,
+    n=True,
+    max_temperature=math.inf,
+)
+"""A script can say anything, so it is asked for anything unless a test declares less."""
 
 
 class ScriptedModel:
@@ -32,13 +43,22 @@ class ScriptedModel:
             request does not allow have no weight; allowed ones that the table lacks are never said.
         style: What it declares.
         name: What it declares.
+        capabilities: What it declares; everything by default.
 
     Attributes:
         requests: Every request so far, in order.
     """
 
-    def __init__(self, script: Script, *, style: PromptStyle = "transcript", name: str = "scripted") -> None:
+    def __init__(
+        self,
+        script: Script,
+        *,
+        style: PromptStyle = "transcript",
+        name: str = "scripted",
+        capabilities: ModelCapabilities = ALL_CAPABILITIES,
+    ) -> None:
         self.name = name
+        self.capabilities = capabilities
         self.style: PromptStyle = style
         described = (
             "function" if callable(script) else dict(script) if isinstance(script, Mapping) else list(script)
