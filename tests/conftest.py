@@ -6,6 +6,8 @@ import importlib.util
 
 import pytest
 
+from store.postgres_server import postgres_server, postgres_url  # noqa: F401 - fixtures
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip tests of the embedded model, with the reason, where its file is not installed."""

@@ -131,11 +131,11 @@ def test_a_corrupt_page_is_found(path):
 
 def test_a_full_disk_keeps_the_response_and_tries_again(path):
     with SqliteResponseCache(path, batch=1) as cache:
-        cache._connection.execute("PRAGMA max_page_count = 1")
+        cache._database.execute("PRAGMA max_page_count = 1")
         with pytest.raises(StoreError, match="disk is full"):
             cache.put("k", b"x" * 100_000)
         assert cache.get("k") == b"x" * 100_000
-        cache._connection.execute("PRAGMA max_page_count = 100000")
+        cache._database.execute("PRAGMA max_page_count = 100000")
     with SqliteResponseCache(path) as cache:
         assert cache.get("k") == b"x" * 100_000
 

@@ -12,7 +12,10 @@ The tree::
     │   └── EnvironmentDiedError  the worker process ended in the middle of an episode
     ├── CapabilityError           asked of something that did not declare it
     ├── ModelError                a language model that is missing, corrupt or fails
+    │   ├── ModelUnavailableError overloaded, limited or out of reach: asking again later can work
+    │   └── ModelCancelledError   the caller gave up waiting
     └── StoreError                the event log cannot be read or written
+        └── RunHeldError          another process plays this run just now
 
 Every error says what happened, what was got, what was expected, and what to do next. Only ``cli`` turns
 one into an exit text.
@@ -116,5 +119,17 @@ class ModelError(LookalikeError):
     """A language model that is missing, corrupt, or fails to answer."""
 
 
+class ModelUnavailableError(ModelError):
+    """A language model's service is overloaded, limits its callers, or is out of reach, after all retries."""
+
+
+class ModelCancelledError(ModelError):
+    """A call was given up by its caller before it was answered."""
+
+
 class StoreError(LookalikeError):
     """The event log cannot be read or written."""
+
+
+class RunHeldError(StoreError):
+    """A run that another process plays just now; the error names the holder."""

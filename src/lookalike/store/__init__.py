@@ -1,6 +1,7 @@
 """The event log and the response cache: what a run leaves behind, and what it never pays for twice."""
 
 from lookalike.store.codec import canonical_bytes, parse_event
+from lookalike.store.database import Holder
 from lookalike.store.events import (
     EnvironmentRestarted,
     EpisodeFailed,
@@ -20,8 +21,12 @@ from lookalike.store.events import (
     is_incident,
     usage_of,
 )
-from lookalike.store.log import EventLog, RunSummary
-from lookalike.store.response_cache import SqliteResponseCache
+from lookalike.store.files import FileStore
+from lookalike.store.garbage import GarbageReport
+from lookalike.store.log import EventLog, open_log
+from lookalike.store.response_cache import ResponseStore, SqliteResponseCache, open_response_cache
+from lookalike.store.summary import RunSummary
+from lookalike.store.verify import Problem, VerifyReport
 
 __all__ = [
     "EnvironmentRestarted",
@@ -32,9 +37,14 @@ __all__ = [
     "EpisodeStarted",
     "Event",
     "EventLog",
+    "FileStore",
+    "GarbageReport",
+    "Holder",
     "Measured",
+    "Problem",
     "ProposalRecord",
     "RecollectionRecord",
+    "ResponseStore",
     "RunFinished",
     "RunStarted",
     "RunSummary",
@@ -42,8 +52,11 @@ __all__ = [
     "StepTaken",
     "UsageRecord",
     "VerdictRecord",
+    "VerifyReport",
     "canonical_bytes",
     "is_incident",
+    "open_log",
+    "open_response_cache",
     "parse_event",
     "usage_of",
 ]

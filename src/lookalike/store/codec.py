@@ -36,9 +36,23 @@ _CURRENT_HEADS = tuple(f'{{"kind":"{kind}","version":{n},'.encode() for kind, n 
 _DIGEST = re.compile(rb"[0-9a-f]{64}")
 
 
+_WITHOUT = {"measured"}
+_ADDED_LATER = {
+    "episode_started": ("first_frame", {"measured", "first_frame"}),
+    "step_taken": ("next_frame", {"measured", "next_frame"}),
+}
+"""By kind: a field that version 1 did not have at first, and what to leave out where it is ``None``."""
+
+
 def canonical_bytes(event: Event) -> bytes:
-    """Return what two runs of one seed must agree on: the event as UTF-8 JSON, without ``measured``."""
-    return event.model_dump_json(exclude={"measured"}).encode()
+    """Return what two runs of one seed must agree on: the event as UTF-8 JSON, without ``measured``.
+
+    A field that was added later is left out where it says nothing, so that an event that could have been
+    written before has the bytes it had then, and digests that were published stay true.
+    """
+    name, without = _ADDED_LATER.get(event.kind, ("", _WITHOUT))
+    leave_out = without if name and getattr(event, name) is None else _WITHOUT
+    return event.model_dump_json(exclude=leave_out).encode()
 
 
 def measured_bytes(measured: Measured) -> bytes:

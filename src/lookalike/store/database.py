@@ -1,59 +1,26 @@
-"""Opening an SQLite file so that nothing is lost and every failure says what to do next.
+"""What the store asks of a database, so that SQLite and PostgreSQL are one code path.
 
-The event log and the response cache are two files of different schemas with the same needs: WAL mode, a
-busy timeout, named migrations, and the same translation of SQLite's errors. Both come here for them.
+SQL is written once, with named parameters (``:run``), which both drivers understand. What differs is in
+the two back ends behind :class:`Database`: how a transaction begins, how many rows are sent at once, how a
+run is held by one process, and what an error means.
 """
 
 from __future__ import annotations
 
-import errno
 import os
-import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+import socket
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, ClassVar, Self
 
-from lookalike.core.errors import StoreError
+from lookalike.core.errors import RunHeldError, StoreError
+from lookalike.store.location import Server
 
-BUSY_TIMEOUT_S = 30.0
-"""How long a writer waits for another process before it gives up."""
-
-_REMEDIES: dict[int, tuple[str, str]] = {
-    sqlite3.SQLITE_FULL: (
-        "The disk is full, or a size limit was reached; nothing of this write was kept.",
-        "free some space and run the same command again: it goes on where it stopped",
-    ),
-    sqlite3.SQLITE_NOTADB: (
-        "This file is no LookALike store: it is not an SQLite database.",
-        "name another file, or move this one away",
-    ),
-    sqlite3.SQLITE_CORRUPT: (
-        "The store is damaged.",
-        "restore it from a copy; a damaged response cache can simply be deleted",
-    ),
-    sqlite3.SQLITE_READONLY: (
-        "The store cannot be written: no permission.",
-        "make the file and its folder writable, or name another place",
-    ),
-    sqlite3.SQLITE_PERM: ("The store cannot be opened: no permission.", "check the file's permissions"),
-    sqlite3.SQLITE_CANTOPEN: (
-        "The store cannot be opened.",
-        "check that the folder exists and may be written, or name another place",
-    ),
-    sqlite3.SQLITE_BUSY: (
-        f"Another process held the store for more than {BUSY_TIMEOUT_S:.0f} s.",
-        "end the other process, or give this run a store of its own",
-    ),
-    sqlite3.SQLITE_LOCKED: (
-        "The store is locked.",
-        "end the other process, or give this run a store of its own",
-    ),
-    sqlite3.SQLITE_IOERR: (
-        "The disk refused to read or write the store.",
-        "check the disk and its free space, then run the same command again",
-    ),
-}
+Row = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -61,139 +28,225 @@ class Migration:
     """One named step from an older schema to the next; never edited once released.
 
     Attributes:
-        name: Recorded in the file when applied, e.g. ``"0001-events"``.
-        statements: SQL, run in one transaction together with the record of the name.
+        name: Recorded in the store when applied, e.g. ``"0001-events"``.
+        statements: SQL in SQLite's words, run in one transaction together with the record of the name.
+        then: What SQL alone cannot say, in the same transaction.
     """
 
     name: str
     statements: tuple[str, ...]
+    then: Callable[[Database], None] | None = None
 
 
-def translate(error: sqlite3.Error, path: Path) -> StoreError:
-    """Turn an SQLite error into one that says what to do."""
-    code = getattr(error, "sqlite_errorcode", None)
-    # Extended codes carry the primary one in their lowest byte.
-    what, remedy = _REMEDIES.get(
-        (code or 0) & 0xFF, ("The store cannot be used.", "check the file, or name another one")
+@dataclass(frozen=True)
+class Schema:
+    """The tables of one kind of store.
+
+    Attributes:
+        what: For messages, e.g. ``"event log"``.
+        application_id: Marks an SQLite file as this kind (the header's field of that name).
+        register: Table that names the applied migrations on a server, where kinds share a database; an
+            SQLite file holds one kind and calls it ``migrations``.
+        migrations: All of them, oldest first.
+    """
+
+    what: str
+    application_id: int
+    register: str
+    migrations: tuple[Migration, ...]
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Which process has a run.
+
+    Attributes:
+        host: Its machine's name.
+        process_id: On that machine.
+        since: Seconds since 1970.
+    """
+
+    host: str
+    process_id: int
+    since: float
+
+    @classmethod
+    def this_process(cls, now: float) -> Holder:
+        """Describe the process that asks."""
+        return cls(socket.gethostname(), os.getpid(), now)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields by name."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        from datetime import UTC, datetime
+
+        since = datetime.fromtimestamp(self.since, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        return f"process {self.process_id} on {self.host}, since {since}"
+
+
+def held_error(run_id: str, holder: Holder | None, where: str) -> RunHeldError:
+    """Say who has a run."""
+    return RunHeldError(
+        f"The run {run_id!r} is being played by another process.",
+        got="held by " + ("a process that did not leave its name" if holder is None else str(holder)),
+        expected="one process at a time on one run",
+        remedy=f"wait until it ends, or end it; another run can use the same store ({where}) meanwhile",
     )
-    return StoreError(what, got=f"{path}: {error}", remedy=remedy)
 
 
-@contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """Raise :class:`StoreError` in place of SQLite's errors."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise translate(error, path) from error
+class Database(ABC):
+    """An open store: rows in, rows out, whole transactions. Safe for several threads.
+
+    Attributes:
+        shown: Where it is, without a password.
+        path: The SQLite file, or ``None`` on a server.
+        for_update: What ends a SELECT of rows that are about to be changed.
+    """
+
+    for_update: ClassVar[str] = ""
+
+    def __init__(self, shown: str, path: Path | None) -> None:
+        self.shown = shown
+        self.path = path
+        self.lock = threading.RLock()
+
+    @abstractmethod
+    def rows(self, sql: str, /, **parameters: object) -> list[Row]:
+        """Run a query and return all of its rows."""
+
+    @abstractmethod
+    def execute(self, sql: str, /, **parameters: object) -> None:
+        """Run a statement."""
+
+    @abstractmethod
+    def update(self, sql: str, /, **parameters: object) -> int:
+        """Run an UPDATE and return how many rows it changed."""
+
+    @abstractmethod
+    def define(self, sql: str) -> None:
+        """Run a migration's statement, written in SQLite's words."""
+
+    @abstractmethod
+    def insert(
+        self, table: str, columns: Mapping[str, str], rows: Sequence[Row], *, ignore: bool = False
+    ) -> None:
+        """Insert rows at once.
+
+        Args:
+            table: Its name.
+            columns: SQL type (in SQLite's words) by column, in the order of the rows.
+            rows: What to insert.
+            ignore: Leave rows alone whose key is there already.
+        """
+
+    @abstractmethod
+    def begin(self) -> None:
+        """Begin a write transaction."""
+
+    @abstractmethod
+    def commit(self) -> None:
+        """Make the transaction last."""
+
+    @abstractmethod
+    def rollback(self) -> None:
+        """Undo the transaction, where there still is one; never raises."""
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Run a block as one write transaction: all of it, or nothing."""
+        with self.lock:
+            self.begin()
+            try:
+                yield
+                self.commit()
+            except BaseException:
+                self.rollback()
+                raise
+
+    @abstractmethod
+    def take_turns(self, what: str) -> None:
+        """Make transactions that do the same wait for each other."""
+
+    @abstractmethod
+    def hold(self, run_id: str, holder: Holder) -> AbstractContextManager[None]:
+        """Have a run to oneself until the block ends or the process dies."""
+
+    @abstractmethod
+    def holder(self, run_id: str) -> Holder | None:
+        """Return who has a run now."""
+
+    @abstractmethod
+    def check(self) -> list[str]:
+        """Return what the database itself finds wrong with its pages; empty where nothing is."""
+
+    @abstractmethod
+    def compact(self) -> int:
+        """Give space of deleted rows back; return the bytes freed."""
+
+    @abstractmethod
+    def size(self) -> int:
+        """Return the bytes the store takes on disk."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close it; further calls raise StoreError."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def missing_migrations(schema: Schema, applied: Iterable[str], where: str) -> list[Migration]:
+    """Return what is still to be applied, oldest first.
+
+    Raises:
+        StoreError: A name that this package does not know: the store is from a newer one.
+    """
+    names = set(applied)
+    unknown = names - {migration.name for migration in schema.migrations}
+    if unknown:
+        raise StoreError(
+            f"This {schema.what} was written by a newer version of LookALike.",
+            got=f"{where}, with {', '.join(sorted(unknown))}",
+            expected=f"at most {schema.migrations[-1].name}",
+            remedy="update the package: pip install --upgrade lookalike",
+        )
+    return [migration for migration in schema.migrations if migration.name not in names]
+
+
+def apply_migrations(database: Database, schema: Schema, register: str) -> None:
+    """Bring the schema up to date, inside the caller's transaction."""
+    applied = [name for (name,) in database.rows(f"SELECT name FROM {register}")]  # noqa: S608
+    for migration in missing_migrations(schema, applied, database.shown):
+        for statement in migration.statements:
+            database.define(statement)
+        if migration.then is not None:
+            migration.then(database)
+        database.execute(f"INSERT INTO {register} (name) VALUES (:name)", name=migration.name)  # noqa: S608
 
 
 def open_database(
-    path: Path, *, what: str, application_id: int, migrations: Sequence[Migration]
-) -> sqlite3.Connection:
-    """Open or create an SQLite file and bring its schema up to date.
+    location: Path | Server, schema: Schema, *, create: bool = True, durable: bool = False
+) -> Database:
+    """Open or create a store and bring its schema up to date.
 
     Args:
-        path: The file. Its folder must exist.
-        what: What the file is, for messages, e.g. ``"event log"``.
-        application_id: Marks the file as ours (SQLite's header field of that name).
-        migrations: All of them, oldest first.
-
-    Returns:
-        A connection in autocommit mode (``BEGIN`` is explicit), usable from any thread under a lock.
+        location: What :func:`~lookalike.store.location.read_location` returned.
+        schema: Which kind of store.
+        create: Make one where there is none.
+        durable: Wait at each commit until a power cut could not take it away.
 
     Raises:
         StoreError: It cannot be opened, is something else, or is from a newer version.
     """
-    _check_place(path, what)
-    with translated(path):
-        connection = sqlite3.connect(
-            path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False, cached_statements=64
-        )
-        try:
-            _prepare(connection, path, what, application_id, migrations)
-        except BaseException:
-            connection.close()
-            raise
-    return connection
+    if isinstance(location, Path):
+        from lookalike.store.sqlite_database import open_sqlite
 
+        return open_sqlite(location, schema, create=create, durable=durable)
+    from lookalike.store.postgres_database import open_postgres
 
-def _check_place(path: Path, what: str) -> None:
-    if path.is_dir():
-        raise StoreError(
-            f"The {what} must be a file.", got=f"{path} (a folder)", remedy="name a file inside it"
-        )
-    if not path.parent.is_dir():
-        raise StoreError(
-            f"The folder for the {what} does not exist.",
-            got=str(path.parent),
-            expected="an existing folder",
-            remedy=f"mkdir -p {path.parent}",
-        )
-    target = path if path.exists() else path.parent
-    if not os.access(target, os.R_OK | os.W_OK):
-        raise StoreError(
-            f"The {what} cannot be written: no permission.",
-            got=f"{target}: {os.strerror(errno.EACCES)}",
-            remedy="make the file and its folder writable, or name another place",
-        )
-
-
-def _prepare(
-    connection: sqlite3.Connection,
-    path: Path,
-    what: str,
-    application_id: int,
-    migrations: Sequence[Migration],
-) -> None:
-    found_id = connection.execute("PRAGMA application_id").fetchone()[0]
-    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    if found_id != application_id and (tables or found_id):
-        raise StoreError(
-            f"This file is no LookALike {what}: it is a database of something else.",
-            got=str(path),
-            remedy="name another file; this one is left as it was",
-        )
-    # WAL: readers never wait, and a killed writer leaves whole transactions only. NORMAL: no wait for the
-    # disk at each commit; a power cut may lose the last transactions but never leaves half of one.
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")
-    if found_id == application_id and not _missing(connection, path, what, migrations):
-        return
-    with transaction(connection):
-        connection.execute(f"PRAGMA application_id = {int(application_id)}")
-        connection.execute("CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY)")
-        # Asked again inside the transaction: another process may have migrated meanwhile.
-        for migration in _missing(connection, path, what, migrations):
-            for statement in migration.statements:
-                connection.execute(statement)
-            connection.execute("INSERT INTO migrations (name) VALUES (?)", (migration.name,))
-
-
-def _missing(
-    connection: sqlite3.Connection, path: Path, what: str, migrations: Sequence[Migration]
-) -> list[Migration]:
-    applied = {name for (name,) in connection.execute("SELECT name FROM migrations")}
-    unknown = applied - {migration.name for migration in migrations}
-    if unknown:
-        raise StoreError(
-            f"This {what} was written by a newer version of LookALike.",
-            got=f"{path}, with {', '.join(sorted(unknown))}",
-            expected=f"at most {migrations[-1].name}",
-            remedy="update the package: pip install --upgrade lookalike",
-        )
-    return [migration for migration in migrations if migration.name not in applied]
-
-
-@contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Run a block as one write transaction: all of it, or nothing."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        # SQLite may have rolled back by itself already (full disk).
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
+    return open_postgres(location, schema, create=create, durable=durable)

@@ -1,31 +1,32 @@
 """The event log: events are appended in whole transactions and never changed.
 
-One SQLite file holds any number of runs. Each event is stored as its canonical bytes, with what was
-measured beside them and a running SHA-256 over the run's bodies, so that a flipped byte, a missing event
-and a changed order can be found (:meth:`EventLog.verify`).
+One store holds any number of runs. Each event is stored as its canonical bytes, with what was measured
+beside them and a running SHA-256 over the run's bodies, so that a flipped byte, a missing event and a
+changed order can be found (``verify``). The run's row keeps how many events there are and the last hash,
+so that an event missing from the very end is found too.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from lookalike.core.errors import StoreError
 from lookalike.core.ids import canonical_json, hash_json
-from lookalike.store.codec import canonical_bytes, parse_event
-from lookalike.store.database import Migration, open_database, transaction, translated
+from lookalike.store.codec import canonical_bytes, measured_bytes, parse_event
+from lookalike.store.database import Database, Holder, Row, open_database
 from lookalike.store.events import (
     EpisodeFailed,
     EpisodeFinished,
     EpisodeKey,
+    EpisodeStarted,
     Event,
     RunFinished,
     RunStarted,
@@ -33,87 +34,102 @@ from lookalike.store.events import (
     episode_of,
     is_incident,
 )
-
-_APPLICATION_ID = 0x4C4B414C  # "LKAL"
-
-MIGRATIONS = (
-    Migration(
-        "0001-events",
-        (
-            """CREATE TABLE runs (
-                run_id TEXT PRIMARY KEY,
-                spec_hash TEXT NOT NULL,
-                created_at DOUBLE PRECISION NOT NULL)""",
-            # seq counts from 0 within a run. ends is 1 on the last event of an episode, else NULL.
-            """CREATE TABLE events (
-                run_id TEXT NOT NULL REFERENCES runs (run_id),
-                seq INTEGER NOT NULL,
-                episode TEXT,
-                kind TEXT NOT NULL,
-                ends INTEGER,
-                at DOUBLE PRECISION NOT NULL,
-                body BLOB NOT NULL,
-                measured BLOB NOT NULL,
-                chain BLOB NOT NULL,
-                PRIMARY KEY (run_id, seq))""",
-            "CREATE INDEX events_of_episode ON events (run_id, episode, seq)",
-            # An episode ends once: what is finished can be neither replayed nor counted twice.
-            "CREATE UNIQUE INDEX one_end ON events (run_id, episode) WHERE ends = 1",
-        ),
-    ),
+from lookalike.store.files import FileStore
+from lookalike.store.garbage import GarbageReport, collect_garbage, delete_run
+from lookalike.store.location import read_location
+from lookalike.store.schema import (
+    CHAIN_START,
+    EPISODE_COLUMNS,
+    EVENT_COLUMNS,
+    EVENT_LOG,
+    first_id,
 )
+from lookalike.store.summary import RunSummary, read_summaries, read_summary
+from lookalike.store.verify import VerifyReport, verify_run
 
-_INSERT = """INSERT INTO events (run_id, seq, episode, kind, ends, at, body, measured, chain)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-_CHAIN_START = b"\0" * 32
+_PAGE = 512
+"""Events read at once: a long run is never held in memory as a whole."""
 
-RunStatus = Literal["running", "finished", "stopped"]
+_MOVE_HEAD = """UPDATE runs SET events = :events, chain = :chain, keys = :keys,
+        episodes = episodes + :ended, failures = failures + :failed, updated_at = :at,
+        status = :status, reason = CASE WHEN :ends = 1 THEN :reason ELSE reason END
+    WHERE run = :run AND events = :before"""
 
 
 @dataclass(frozen=True)
-class RunSummary:
-    """A run at a glance.
+class _Head:
+    """Where a run stands.
 
     Attributes:
-        run_id: Its name.
-        spec_hash: SHA-256 of its resolved configuration.
-        created_at: Seconds since 1970.
-        status: ``running`` also where the process was killed: nobody wrote an end.
-        events: How many were appended.
-        episodes: Episodes that ended.
-        failures: Those of them that failed.
+        run: Its number.
+        events: How many it has.
+        chain: Running hash of the last one.
+        keys: Distinct episodes so far.
+        open: Number by name, of episodes known not to have ended.
     """
 
-    run_id: str
-    spec_hash: str
-    created_at: float
-    status: RunStatus
+    run: int
     events: int
-    episodes: int
-    failures: int
+    chain: bytes
+    keys: int
+    open: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class _Batch:
+    """What one transaction appends.
+
+    Attributes:
+        events: Rows of the table of that name.
+        new: Rows of new episodes.
+        started: Event number by episode number, where the batch starts one (again).
+        ended: Likewise, where it ends one.
+        failed: How many of ``ended`` failed.
+        last: Its last event.
+        at: The last event's time, in seconds since 1970.
+    """
+
+    events: list[Row] = field(default_factory=list)
+    new: dict[int, Row] = field(default_factory=dict)
+    started: dict[int, int] = field(default_factory=dict)
+    ended: dict[int, int] = field(default_factory=dict)
+    failed: int = 0
+    last: Event | None = None
+    at: float = 0.0
 
 
 class EventLog:
-    """Append-only events of any number of runs in one SQLite file.
+    """Append-only events of any number of runs in one store.
 
     Safe to use from several threads and several processes. Use as a context manager, or call
     :meth:`close`.
 
     Args:
-        path: The file; created where it does not exist, in a folder that must.
+        location: An SQLite file (created where it does not exist, in a folder that must), a folder that
+            holds ``events.sqlite``, or a ``postgresql://`` URL.
         clock: Where the times of events come from; times are never part of an event's identity.
+        create: Make the store where there is none; otherwise that is an error.
+
+    Attributes:
+        location: Where the store is, as it may be shown: without a password.
+        path: The SQLite file, or ``None`` on a server.
 
     Raises:
-        StoreError: The file cannot be opened, is something else, or is from a newer version.
+        StoreError: The store cannot be opened, is something else, or is from a newer version.
     """
 
-    def __init__(self, path: str | Path, *, clock: Callable[[], float] = time.time) -> None:
-        self.path = Path(path)
+    def __init__(
+        self, location: str | Path, *, clock: Callable[[], float] = time.time, create: bool = True
+    ) -> None:
         self._clock = clock
-        self._lock = threading.RLock()
-        self._connection = open_database(
-            self.path, what="event log", application_id=_APPLICATION_ID, migrations=MIGRATIONS
-        )
+        place = read_location(location)
+        if isinstance(place, Path):
+            _refuse_other_folders(Path(location), place)
+        self._database: Database = open_database(place, EVENT_LOG, create=create)
+        self.location = self._database.shown
+        self.path = self._database.path
+        self._heads: dict[str, _Head] = {}
+        self._holding: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -124,17 +140,41 @@ class EventLog:
         self.close()
 
     def close(self) -> None:
-        """Close the file; further calls raise StoreError."""
-        with self._lock:
-            self._connection.close()
+        """Close the store; further calls raise StoreError."""
+        self._database.close()
 
-    def start_run(self, run_id: str, spec: Mapping[str, Any], *, package_version: str) -> bool:
+    @contextmanager
+    def hold(self, run_id: str) -> Iterator[Holder]:
+        """Have a run to oneself: one process at a time plays it.
+
+        The hold ends with the block, or with the process however it dies: the kernel (SQLite) or the
+        server (PostgreSQL) takes it back. The run need not have been started.
+
+        Yields:
+            This process, as others are told of it.
+
+        Raises:
+            RunHeldError: Another process has it; the error says which, where and since when.
+        """
+        holder = Holder.this_process(self._clock())
+        with self._database.hold(run_id, holder):
+            self._heads.pop(run_id, None)
+            self._holding.add(run_id)
+            try:
+                yield holder
+            finally:
+                self._holding.discard(run_id)
+
+    def start_run(
+        self, run_id: str, spec: Mapping[str, Any], *, package_version: str, folder: str | None = None
+    ) -> bool:
         """Begin a run, or go on with one.
 
         Args:
             run_id: The run's name.
             spec: What was asked for, resolved, JSON values only.
             package_version: Version of the package, recorded with the run.
+            folder: Where the run's results go; replaces what was recorded where the run goes on.
 
         Returns:
             ``True`` where the run is new, ``False`` where it was there already with the same spec.
@@ -149,74 +189,171 @@ class EventLog:
             configuration=json.loads(canonical_json(spec)),
             package_version=package_version,
         )
-        with self._lock, translated(self.path), transaction(self._connection):
-            row = self._connection.execute(
-                "SELECT spec_hash FROM runs WHERE run_id = ?", (run_id,)
-            ).fetchone()
-            if row is None:
-                self._connection.execute(
-                    "INSERT INTO runs (run_id, spec_hash, created_at) VALUES (?, ?, ?)",
-                    (run_id, spec_hash, self._clock()),
-                )
-                self._insert(run_id, (started,))
-                return True
-        if row[0] != spec_hash:
+        try:
+            recorded = self._start(run_id, started, folder)
+        except BaseException:
+            self._heads.pop(run_id, None)
+            raise
+        if recorded is not None and recorded != spec_hash:
             raise StoreError(
                 f"The run {run_id!r} exists already and was asked for something else.",
                 got=_difference(self.configuration(run_id), started.configuration),
                 expected="the same configuration, to go on with it",
                 remedy="give the new run another name, or another output folder",
             )
-        return False
+        return recorded is None
+
+    def _start(self, run_id: str, started: RunStarted, folder: str | None) -> str | None:
+        """Write a new run; return the hash of the specification where there is one already."""
+        db = self._database
+        with db.transaction():
+            db.take_turns("runs")
+            found = db.rows("SELECT run, spec_hash FROM runs WHERE run_id = :run_id", run_id=run_id)
+            if found:
+                run, recorded = found[0]
+                if recorded == started.spec_hash and folder is not None:
+                    db.execute("UPDATE runs SET folder = :folder WHERE run = :run", folder=folder, run=run)
+                return str(recorded)
+            db.execute(
+                """INSERT INTO runs (run, run_id, spec_hash, created_at, updated_at, folder, status, events,
+                        chain, keys, episodes, failures)
+                    VALUES (:run, :run_id, :spec_hash, :now, :now, :folder, 'running', 0, :chain, 0, 0, 0)""",
+                run=db.rows("SELECT coalesce(max(run), 0) + 1 FROM runs")[0][0],
+                run_id=run_id,
+                spec_hash=started.spec_hash,
+                now=self._clock(),
+                folder=folder,
+                chain=CHAIN_START,
+            )
+            self._append(run_id, (started,))
+        return None
 
     def append(self, run_id: str, events: Iterable[Event]) -> None:
         """Append events in one transaction: after a kill all of them are there, or none.
 
         Raises:
-            StoreError: The run was not started, an episode in ``events`` has ended already, or the file
-                cannot be written. Nothing was appended then.
+            StoreError: The run was not started, an event's episode has ended already, or the store cannot
+                be written. Nothing was appended then.
         """
         batch = tuple(events)
-        with self._lock, translated(self.path), transaction(self._connection):
-            self._insert(run_id, batch)
+        if not batch:
+            return
+        try:
+            with self._database.transaction():
+                self._append(run_id, batch)
+        except BaseException:
+            self._heads.pop(run_id, None)  # it may be ahead of what was kept
+            raise
 
-    def _insert(self, run_id: str, events: tuple[Event, ...]) -> None:
-        last = self._connection.execute(
-            "SELECT seq, chain FROM events WHERE run_id = ? ORDER BY seq DESC LIMIT 1", (run_id,)
-        ).fetchone()
-        if last is None and not (events and isinstance(events[0], RunStarted)):
+    def _append(self, run_id: str, events: tuple[Event, ...]) -> None:
+        known = self._heads.get(run_id)
+        head = known or self._read_head(run_id)
+        batch, moved = self._prepare(run_id, head, events)
+        if not self._move_head(head, moved, batch):
+            if run_id in self._holding:
+                raise StoreError(
+                    f"The run {run_id!r} was written by another process while this one held it.",
+                    got=self.location,
+                    remedy="run it again: it goes on where the other process stopped",
+                )
+            head = self._read_head(run_id)  # another process appended since
+            batch, moved = self._prepare(run_id, head, events)
+            if not self._move_head(head, moved, batch):
+                raise StoreError(
+                    "The store changed under a transaction.", got=self.location, remedy="run it again"
+                )
+        self._write(batch)
+        self._heads[run_id] = moved
+
+    def _read_head(self, run_id: str) -> _Head:
+        db = self._database
+        query = "SELECT run, events, chain, keys FROM runs WHERE run_id = :run_id"
+        found = db.rows(f"{query} {db.for_update}", run_id=run_id)
+        if not found:
             raise StoreError(
                 f"There is no run {run_id!r} in this store.",
-                got=str(self.path),
+                got=self.location,
                 remedy="start it first (start_run), or see what there is: lookalike runs list",
             )
-        seq, chain = (-1, _CHAIN_START) if last is None else last
-        rows = []
-        for event in events:
-            episode, body, measured = episode_of(event), canonical_bytes(event), event.measured
-            at = self._clock() if measured.at is None else measured.at
-            seq, chain = seq + 1, hashlib.sha256(chain + body).digest()
-            ends = 1 if ends_episode(event) else None
-            extra = measured.model_dump_json(exclude={"at"}, exclude_defaults=True).encode()
-            rows.append((run_id, seq, episode, event.kind, ends, at, body, extra, chain))
-        self._refuse_ended(run_id, {row[2] for row in rows if row[2] is not None})
-        try:
-            self._connection.executemany(_INSERT, rows)
-        except sqlite3.IntegrityError as error:
-            raise StoreError(
-                "An episode ends twice in one batch.", got=str(error), remedy="append each end once"
-            ) from error
+        return _Head(*found[0])
 
-    def _refuse_ended(self, run_id: str, episodes: set[str]) -> None:
-        for episode in sorted(episodes):
-            if self._connection.execute(
-                "SELECT 1 FROM events WHERE run_id = ? AND episode = ? AND ends = 1", (run_id, episode)
-            ).fetchone():
-                raise StoreError(
-                    f"The episode {episode!r} of run {run_id!r} has ended already; it is not played again.",
-                    got=str(self.path),
-                    remedy="skip finished episodes (finished_episodes), or use another run",
-                )
+    def _prepare(self, run_id: str, head: _Head, events: tuple[Event, ...]) -> tuple[_Batch, _Head]:
+        """Turn events into rows; nothing is written yet."""
+        batch, chain, keys, still_open = _Batch(), head.chain, head.keys, dict(head.open)
+        for number, event in enumerate(events, first_id(head.run) + head.events):
+            body, measured = canonical_bytes(event), event.measured
+            chain = hashlib.sha256(chain + body).digest()
+            at = self._clock() if measured.at is None else measured.at
+            name, episode = episode_of(event), None
+            if name is not None:
+                episode = still_open.get(name)
+                if episode is None:
+                    episode = self._find_open(run_id, head, name, batch)
+                if episode is None:
+                    episode, keys = first_id(head.run) + keys, keys + 1
+                    batch.new[episode] = (episode, head.run, name, None, None)
+                still_open[name] = episode
+                if isinstance(event, EpisodeStarted):
+                    batch.started[episode] = number
+                elif ends_episode(event):
+                    batch.ended[episode] = number
+                    batch.failed += isinstance(event, EpisodeFailed)
+                    del still_open[name]
+            batch.events.append((number, episode, event.kind, at, body, measured_bytes(measured), chain))
+            batch.last, batch.at = event, at
+        return batch, _Head(head.run, head.events + len(events), chain, keys, still_open)
+
+    def _find_open(self, run_id: str, head: _Head, name: str, batch: _Batch) -> int | None:
+        """Return the number of an episode that is there and has not ended; ``None`` for a new one."""
+        found = self._database.rows(
+            "SELECT id, ended FROM episodes WHERE run = :run AND name = :name", run=head.run, name=name
+        )
+        numbers = {row[2]: number for number, row in batch.new.items()}
+        if found and found[0][1] is None and found[0][0] not in batch.ended:
+            return int(found[0][0])
+        if not found and name not in numbers:
+            return None
+        if not found or found[0][1] is None:
+            raise StoreError(
+                f"The episode {name!r} ends twice in one batch, or goes on after its end.",
+                got=self.location,
+                remedy="append each end once, and nothing of the episode after it",
+            )
+        raise StoreError(
+            f"The episode {name!r} of run {run_id!r} has ended already; it is not played again.",
+            got=self.location,
+            remedy="skip finished episodes (finished_episodes), or use another run",
+        )
+
+    def _move_head(self, head: _Head, moved: _Head, batch: _Batch) -> bool:
+        """Move the run's head, unless another process did since it was read; return whether it moved."""
+        end = batch.last if isinstance(batch.last, RunFinished) else None
+        return bool(
+            self._database.update(
+                _MOVE_HEAD,
+                events=moved.events,
+                chain=moved.chain,
+                keys=moved.keys,
+                ended=len(batch.ended),
+                failed=batch.failed,
+                at=batch.at,
+                status="running" if end is None else end.status,
+                ends=0 if end is None else 1,
+                reason=None if end is None else end.reason,
+                run=head.run,
+                before=head.events,
+            )
+        )
+
+    def _write(self, batch: _Batch) -> None:
+        db = self._database
+        if batch.new:
+            db.insert("episodes", EPISODE_COLUMNS, list(batch.new.values()))
+        for episode, number in batch.started.items():
+            db.execute("UPDATE episodes SET started = :n WHERE id = :id", n=number, id=episode)
+        for episode, number in batch.ended.items():
+            db.execute("UPDATE episodes SET ended = :n WHERE id = :id", n=number, id=episode)
+        db.insert("events", EVENT_COLUMNS, batch.events)
 
     def events(
         self, run_id: str, *, episode: EpisodeKey | str | None = None, superseded: bool = False
@@ -235,52 +372,102 @@ class EventLog:
         Raises:
             StoreError: There is no such run, or an event is damaged or from a newer version.
         """
-        self._require(run_id)
-        query = "SELECT body, measured, at FROM events WHERE run_id = ?"
-        arguments: list[object] = [run_id]
-        if episode is not None:
-            query += " AND episode = ?"
-            arguments.append(str(episode))
-            if not superseded:
-                query += """ AND seq >= (SELECT coalesce(max(seq), 0) FROM events
-                    WHERE run_id = ? AND episode = ? AND kind = 'episode_started')"""
-                arguments += [run_id, str(episode)]
-        for body, measured, at in self._rows(query + " ORDER BY seq", arguments):
-            yield _event(body, measured, at)
+        run = self._require(run_id)
+        if episode is None:
+            yield from self._pages("id >= :start AND id < :end", first_id(run), end=first_id(run + 1))
+            return
+        query = "SELECT id, started FROM episodes WHERE run = :run AND name = :name"
+        for number, started in self._database.rows(query, run=run, name=str(episode)):
+            start = first_id(run) if superseded or started is None else started
+            yield from self._pages("episode = :episode AND id >= :start", start, episode=number)
+
+    def _pages(self, condition: str, start: int, **parameters: int) -> Iterator[Event]:
+        query = f"SELECT id, body, measured, at FROM events WHERE {condition} ORDER BY id LIMIT {_PAGE}"  # noqa: S608
+        while True:
+            page = self._database.rows(query, start=start, **parameters)
+            for _, body, measured, at in page:
+                yield parse_event(body, measured, at=at)
+            if len(page) < _PAGE:
+                return
+            start = page[-1][0] + 1
 
     def finished_episodes(self, run_id: str) -> dict[EpisodeKey, EpisodeFinished | EpisodeFailed]:
         """Return how each ended episode ended, in the order they ended; empty for a run not started."""
         ended: dict[EpisodeKey, EpisodeFinished | EpisodeFailed] = {}
-        query = "SELECT body, measured, at FROM events WHERE run_id = ? AND ends = 1 ORDER BY seq"
-        for row in self._rows(query, [run_id]):
-            event = _event(*row)
-            assert isinstance(event, EpisodeFinished | EpisodeFailed)  # noqa: S101 - ends = 1 says so
+        for body, measured, at in self._ends(run_id):
+            event = parse_event(body, measured, at=at)
+            assert isinstance(event, EpisodeFinished | EpisodeFailed)  # noqa: S101 - append saw to it
             ended[event.episode] = event
         return ended
 
+    def ended_keys(self, run_id: str) -> dict[EpisodeKey, bool]:
+        """Return which episodes ended and whether each succeeded, several times as fast as the whole ends.
+
+        In the order they ended; empty for a run not started.
+        """
+        found: dict[EpisodeKey, bool] = {}
+        for body, _, _ in self._ends(run_id):
+            end = json.loads(body)
+            found[EpisodeKey.model_construct(**end["episode"])] = end.get("success", False)
+        return found
+
+    def _ends(self, run_id: str) -> Iterator[Row]:
+        """Read the last events of ended episodes: body, measured, at."""
+        query = """SELECT p.name, e.body, e.measured, e.at
+            FROM episodes p LEFT JOIN events e ON e.id = p.ended
+            WHERE p.run = (SELECT run FROM runs WHERE run_id = :run_id) AND p.ended IS NOT NULL
+            ORDER BY p.ended"""
+        for name, body, measured, at in self._database.rows(query, run_id=run_id):
+            if body is None:
+                raise StoreError(
+                    f"The end of episode {name!r} is missing from the run {run_id!r}.",
+                    got=self.location,
+                    remedy="see what else is: lookalike runs verify; then restore the store from a copy",
+                )
+            yield body, measured, at
+
+    def unfinished_episodes(self, run_id: str) -> dict[EpisodeKey, list[Event]]:
+        """Return what is there of every episode that has not ended, in the order they first began.
+
+        Returns:
+            The events since the episode's last start, in order; what a killed process had written before
+            that is superseded and left out. Empty for a run not started.
+        """
+        query = """SELECT p.id, p.name, p.started FROM episodes p
+            WHERE p.run = (SELECT run FROM runs WHERE run_id = :run_id) AND p.ended IS NULL ORDER BY p.id"""
+        return {
+            EpisodeKey.parse(name): list(
+                self._pages("episode = :episode AND id >= :start", started or 0, episode=number)
+            )
+            for number, name, started in self._database.rows(query, run_id=run_id)
+        }
+
     def configuration(self, run_id: str) -> dict[str, Any]:
         """Return what the run was asked to do, as recorded when it started."""
-        first = next(self.events(run_id))
-        assert isinstance(first, RunStarted)  # noqa: S101 - start_run writes it first
+        first = next(self.events(run_id), None)
+        if not isinstance(first, RunStarted):
+            raise StoreError(
+                f"The run {run_id!r} has lost its first event.",
+                got=self.location,
+                remedy="restore the store from a copy",
+            )
         return first.configuration
 
     def runs(self) -> list[RunSummary]:
         """Return all runs, oldest first."""
-        query = """SELECT run_id, spec_hash, created_at,
-                (SELECT max(seq) + 1 FROM events e WHERE e.run_id = r.run_id),
-                (SELECT count(*) FROM events e WHERE e.run_id = r.run_id AND ends = 1),
-                (SELECT count(*) FROM events e
-                    WHERE e.run_id = r.run_id AND ends = 1 AND kind = 'episode_failed')
-            FROM runs r ORDER BY created_at, run_id"""
-        return [
-            RunSummary(run_id, spec_hash, created_at, self._status(run_id), events, episodes, failures)
-            for run_id, spec_hash, created_at, events, episodes, failures in list(self._rows(query, []))
-        ]
+        return read_summaries(self._database)
 
-    def _status(self, run_id: str) -> RunStatus:
-        query = "SELECT body, measured, at FROM events WHERE run_id = ? ORDER BY seq DESC LIMIT 1"
-        last = _event(*next(self._rows(query, [run_id])))
-        return last.status if isinstance(last, RunFinished) else "running"
+    def summary(self, run_id: str) -> RunSummary:
+        """Return a run at a glance, however long it is.
+
+        Raises:
+            StoreError: There is no such run.
+        """
+        found = read_summary(self._database, run_id)
+        if found is None:
+            self._require(run_id)
+        assert found is not None  # noqa: S101 - _require raised
+        return found
 
     def play_digest(self, run_id: str) -> str:
         """Return the SHA-256 of everything that was played, apart from times and the order of episodes.
@@ -291,67 +478,98 @@ class EventLog:
         interrupted, and however many episodes ran side by side.
         """
         digest = hashlib.sha256()
-        for episode in sorted(str(key) for key in self.finished_episodes(run_id)):
+        for episode in sorted(str(key) for key in self.ended_keys(run_id)):
             for event in self.events(run_id, episode=episode):
                 if is_incident(event):
                     continue
                 digest.update(canonical_bytes(event) + b"\n")
         return digest.hexdigest()
 
-    def verify(self, run_id: str) -> int:
-        """Check that a run's events are unchanged, in order and without a gap.
+    def verify(self, run_id: str, files: FileStore | None = None) -> VerifyReport:
+        """Check that a run's events are unchanged, in order and complete, and its files with them.
 
-        Events missing from the very end cannot be seen this way: after a power cut they are simply not
-        there yet, and a resumed run plays them again.
+        Args:
+            run_id: Which run.
+            files: Where the run's frames are; ``None`` leaves them unchecked.
 
         Returns:
-            How many events were checked.
+            Everything that was found, not only the first; ``problems`` is empty where all is well.
 
         Raises:
-            StoreError: Something is missing, changed or out of order; it says from which event on.
+            StoreError: There is no such run.
         """
         self._require(run_id)
-        chain, count = _CHAIN_START, 0
-        query = "SELECT seq, body, chain FROM events WHERE run_id = ? ORDER BY seq"
-        for seq, body, stored in self._rows(query, [run_id]):
-            # A body that was edited by hand may have become text.
-            chain = hashlib.sha256(chain + (body if isinstance(body, bytes) else str(body).encode())).digest()
-            if seq != count or chain != stored:
-                raise StoreError(
-                    f"The run {run_id!r} was changed after it was written.",
-                    got=f"event {count} is {'missing' if seq != count else 'not what was appended'}",
-                    expected="every event as it was appended",
-                    remedy="restore the store from a copy, or run the experiment again under another name",
-                )
-            count += 1
-        return count
+        return verify_run(self._database, run_id, files)
 
-    def _require(self, run_id: str) -> None:
-        rows = self._rows("SELECT 1 FROM runs WHERE run_id = ?", [run_id])
-        if next(rows, None) is None:
-            known = [name for (name,) in self._rows("SELECT run_id FROM runs ORDER BY created_at", [])]
-            raise StoreError(
-                f"There is no run {run_id!r} in this store.",
-                got=str(self.path),
-                expected=f"one of: {', '.join(known)}" if known else "a store with runs in it",
-                remedy="see what there is: lookalike runs list",
-            )
+    def delete_run(self, run_id: str) -> int:
+        """Remove a run and its events; its files go with the next :meth:`collect_garbage`.
 
-    def _rows(self, query: str, arguments: list[object]) -> Iterator[tuple[Any, ...]]:
-        """Run a query piece by piece, so that a long run is never held in memory as a whole."""
-        with self._lock, translated(self.path):
-            cursor = self._connection.execute(query, arguments)
-        while True:
-            with self._lock, translated(self.path):
-                rows = cursor.fetchmany(256)
-            if not rows:
-                return
-            yield from rows
+        Returns:
+            How many events were removed.
+
+        Raises:
+            RunHeldError: It is being played.
+            StoreError: There is no such run.
+        """
+        run = self._require(run_id)
+        with self.hold(run_id):
+            self._heads.pop(run_id, None)
+            return delete_run(self._database, run)
+
+    def collect_garbage(self, files: FileStore | None, *, dry_run: bool = False) -> GarbageReport:
+        """Remove files that no run refers to, and give the space of deleted runs back.
+
+        Args:
+            files: Where frames are; ``None`` leaves files alone.
+            dry_run: Only say what would be removed.
+        """
+        return collect_garbage(self._database, files, dry_run=dry_run)
+
+    def _require(self, run_id: str) -> int:
+        """Return the run's number.
+
+        Raises:
+            StoreError: There is no such run.
+        """
+        found = self._database.rows("SELECT run FROM runs WHERE run_id = :run_id", run_id=run_id)
+        if found:
+            return int(found[0][0])
+        known = [name for (name,) in self._database.rows("SELECT run_id FROM runs ORDER BY created_at")]
+        raise StoreError(
+            f"There is no run {run_id!r} in this store.",
+            got=self.location,
+            expected=f"one of: {', '.join(known)}" if known else "a store with runs in it",
+            remedy="see what there is: lookalike runs list",
+        )
 
 
-def _event(body: bytes, measured: bytes, at: float) -> Event:
-    event = parse_event(body, measured)
-    return event.model_copy(update={"measured": event.measured.model_copy(update={"at": at})})
+def open_log(
+    location: str | Path, *, clock: Callable[[], float] = time.time, create: bool = True
+) -> EventLog:
+    """Open the event log of a store.
+
+    Args:
+        location: An SQLite file, a folder that holds ``events.sqlite``, or a ``postgresql://`` URL.
+        clock: Where the times of events come from.
+        create: Make the store where there is none; otherwise that is an error.
+
+    Raises:
+        StoreError: A malformed URL, a folder that is no store, no permission, a store from a newer version,
+            a server that cannot be reached.
+    """
+    return EventLog(location, clock=clock, create=create)
+
+
+def _refuse_other_folders(asked: Path, place: Path) -> None:
+    """Refuse a folder that holds other things than a store; a new store belongs into an empty one."""
+    folder = asked.expanduser()
+    if folder.is_dir() and not place.exists() and any(folder.iterdir()):
+        raise StoreError(
+            "This folder is no store: it holds no events.sqlite.",
+            got=str(folder),
+            expected="a folder that a run has written into, an empty one, or a file",
+            remedy=f"name the folder of a run, or a new file such as {folder / 'events.sqlite'}",
+        )
 
 
 def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:

@@ -1,7 +1,8 @@
 """Model responses on disk: what was computed or paid for once is never asked for again.
 
-A dictionary answers most questions; SQLite behind it outlives the process. Writes are committed in
-batches, because one commit for every short reply would cost more than the reply.
+A dictionary answers most questions; a database behind it outlives the process, and on a server serves
+several machines. Writes are committed in batches, because one commit for every short reply would cost more
+than the reply; where a reply costs money, each is on the disk before it is used.
 """
 
 from __future__ import annotations
@@ -15,49 +16,58 @@ from types import TracebackType
 from typing import Self
 
 from lookalike.core.errors import StoreError
-from lookalike.store.database import Migration, open_database, transaction, translated
+from lookalike.store.database import Migration, Schema, open_database
+from lookalike.store.location import read_location
 
-_APPLICATION_ID = 0x4C4B5243  # "LKRC"
+CACHE_FILE = "responses.sqlite"
+"""Name of the cache in a folder."""
 
-MIGRATIONS = (
-    Migration(
-        "0001-responses",
-        (
-            """CREATE TABLE responses (
+RESPONSES = Schema(
+    what="response cache",
+    application_id=0x4C4B5243,  # "LKRC"
+    register="response_migrations",
+    migrations=(
+        Migration(
+            "0001-responses",
+            (
+                """CREATE TABLE responses (
                 key TEXT PRIMARY KEY,
                 value BLOB NOT NULL,
                 crc32 INTEGER NOT NULL) WITHOUT ROWID""",
+            ),
         ),
     ),
 )
+_COLUMNS = {"key": "TEXT", "value": "BLOB", "crc32": "INTEGER"}
 
 
-class SqliteResponseCache:
+class ResponseStore:
     """A :class:`~lookalike.core.protocols.ResponseCache` that outlives the process.
 
-    Safe for several threads and for several processes on one file; the first response stored under a key
+    Safe for several threads and for several processes on one store; the first response stored under a key
     stays.
 
     Args:
-        path: The file; created where it does not exist, in a folder that must.
-        batch: Responses per commit. A killed process loses at most ``batch - 1`` of them; use 1 for
-            responses that cost money.
+        location: An SQLite file (created where it does not exist, in a folder that must), a folder, where
+            it is ``responses.sqlite``, or a ``postgresql://`` URL.
+        batch: Responses per commit. A killed process loses at most ``batch - 1`` of them.
+        durable: A commit waits until not even a power cut could take it away.
         flush_after_s: Seconds after which a ``put`` commits even a batch that is not full.
         memory_entries: Responses held in memory; the least recently used go first.
 
     Raises:
-        StoreError: The file cannot be opened, is something else, is damaged, or is from a newer version.
+        StoreError: The store cannot be opened, is something else, is damaged, or is from a newer version.
     """
 
     def __init__(
         self,
-        path: str | Path,
+        location: str | Path,
         *,
         batch: int = 32,
+        durable: bool = False,
         flush_after_s: float = 1.0,
         memory_entries: int = 200_000,
     ) -> None:
-        self.path = Path(path)
         self._batch = batch
         self._flush_after_s = flush_after_s
         self._memory_entries = memory_entries
@@ -65,9 +75,10 @@ class SqliteResponseCache:
         self._pending: dict[str, bytes] = {}
         self._flushed_at = time.monotonic()
         self._lock = threading.RLock()
-        self._connection = open_database(
-            self.path, what="response cache", application_id=_APPLICATION_ID, migrations=MIGRATIONS
+        self._database = open_database(
+            read_location(location, file_name=CACHE_FILE), RESPONSES, durable=durable
         )
+        self.location = self._database.shown
 
     def __enter__(self) -> Self:
         return self
@@ -80,8 +91,7 @@ class SqliteResponseCache:
     def __len__(self) -> int:
         with self._lock:
             self.flush()
-            with translated(self.path):
-                return int(self._connection.execute("SELECT count(*) FROM responses").fetchone()[0])
+            return int(self._database.rows("SELECT count(*) FROM responses")[0][0])
 
     def get(self, key: str) -> bytes | None:
         """Return the stored response or ``None``.
@@ -121,10 +131,8 @@ class SqliteResponseCache:
             if not self._pending:
                 return
             rows = [(key, value, zlib.crc32(value)) for key, value in self._pending.items()]
-            with translated(self.path), transaction(self._connection):
-                self._connection.executemany(
-                    "INSERT INTO responses (key, value, crc32) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", rows
-                )
+            with self._database.transaction():
+                self._database.insert("responses", _COLUMNS, rows, ignore=True)
             self._pending.clear()
 
     def close(self) -> None:
@@ -133,26 +141,42 @@ class SqliteResponseCache:
             try:
                 self.flush()
             finally:
-                self._connection.close()
+                self._database.close()
 
     def _read(self, key: str) -> bytes | None:
-        with translated(self.path):
-            row = self._connection.execute(
-                "SELECT value, crc32 FROM responses WHERE key = ?", (key,)
-            ).fetchone()
-        if row is None:
+        found = self._database.rows("SELECT value, crc32 FROM responses WHERE key = :key", key=key)
+        if not found:
             return None
-        value = bytes(row[0])
-        if zlib.crc32(value) != row[1]:
+        value, crc32 = found[0]
+        if zlib.crc32(value) != crc32:
             raise StoreError(
                 "A response in the cache is damaged.",
-                got=f"{self.path}, key {key:.40}",
-                remedy="delete the file; what was in it is computed or asked for again",
+                got=f"{self.location}, key {key:.40}",
+                remedy="delete the file (on a server: its row in the table responses); "
+                "what was in it is computed or asked for again",
             )
-        return value
+        return bytes(value)
 
     def _remember(self, key: str, value: bytes) -> None:
         self._memory[key] = value
         self._memory.move_to_end(key)
         if len(self._memory) > self._memory_entries:
             self._memory.popitem(last=False)
+
+
+def open_response_cache(location: str | Path, *, paid: bool) -> ResponseStore:
+    """Open the cache of model responses.
+
+    Args:
+        location: An SQLite file, a folder, or the ``postgresql://`` URL of a store, whose responses are kept
+            in the same database, so that several machines share them.
+        paid: Responses cost money: each is committed, and safe from a power cut, before ``put`` returns.
+            Otherwise they only cost time, and are committed in batches.
+
+    Raises:
+        StoreError: The store cannot be opened, is something else, is damaged, or is from a newer version.
+    """
+    return ResponseStore(location, batch=1, durable=True) if paid else ResponseStore(location)
+
+
+SqliteResponseCache = ResponseStore
