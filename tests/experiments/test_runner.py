@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,11 +12,12 @@ import pytest
 from lookalike.core.errors import StoreError, UnknownNameError, UsageError
 from lookalike.core.types import Demonstration, Observation, Provenance, Trajectory
 from lookalike.environments import find_goal, registry
-from lookalike.experiments import run_experiment, runner, session
+from lookalike.experiments import resolved, resume_run, run_experiment, runner, session
+from lookalike.experiments.budget import Budget, Budgets
 from lookalike.experiments.conditions import ExperimentSpec, find_condition
 from lookalike.experiments.preparation import Watched
-from lookalike.experiments.runner import resolve
-from lookalike.store import EpisodeFailed, EpisodeStarted, EventLog
+from lookalike.experiments.resolved import resolve
+from lookalike.store import EnvironmentRestarted, EpisodeFailed, EpisodeStarted, EventLog, StepTaken
 from lookalike.testing.scripted_model import ScriptedModel
 
 NAME = "paper/colossal-cave"
@@ -89,6 +92,79 @@ def test_a_stopped_run_goes_on_to_the_undisturbed_result(run, tmp_path):
     assert run(out).created_with.play_digest == whole.created_with.play_digest
     assert len(starts(out)) == 12, "nothing was left to play"
     assert resumed.complete
+
+
+def test_a_run_goes_on_from_its_log_alone(run, tmp_path):
+    """`runs resume` knows neither the experiment's arguments nor where the reward model came from."""
+    whole = run(tmp_path / "whole")
+
+    def interrupt(done, total, note):
+        if done == 7:
+            raise KeyboardInterrupt
+
+    out = tmp_path / "stopped"
+    with pytest.raises(KeyboardInterrupt):
+        run(out, progress=interrupt)
+    resumed = resume_run(NAME, store=str(out))
+    assert without_times(resumed) == without_times(whole)
+    assert len(starts(out)) == len(set(starts(out))) == 12
+    (out / "reward-model.yaml").write_text((out / "reward-model.yaml").read_text().replace("0.5", "0.25"))
+    with pytest.raises(StoreError, match="not the one that the run was started with"):
+        resume_run(NAME, store=str(out))
+
+
+def test_a_signal_stops_after_the_step_and_loses_none(run, tmp_path):
+    whole = run(tmp_path / "whole", goals=["lit-with-rod"], conditions=["random"])
+
+    def terminate(done, total, note):
+        if done == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    out, said = tmp_path / "stopped", []
+    with pytest.raises(KeyboardInterrupt):
+        run(out, goals=["lit-with-rod"], conditions=["random"], progress=terminate, notify=said.append)
+    assert any("Ctrl-C again" in sentence for sentence in said)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    resumed = run(out, goals=["lit-with-rod"], conditions=["random"])
+    assert without_times(resumed) == without_times(whole)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_run_stops_at_its_budget_and_goes_on_under_a_higher_one(run, tmp_path, workers):
+    given = {
+        "conditions": ["random"],
+        "goals": ["lit-with-rod"],
+        "seeds": [1000, 1001, 1002],
+        "workers": workers,
+    }
+    whole = run(tmp_path / "whole", **given)
+    out = tmp_path / "budget"
+    stopped = run(out, budgets=Budgets(run=Budget(seconds=0.02)), **given)
+    assert not stopped.complete
+    assert any("budget reached: seconds" in note for note in stopped.notes)
+    with EventLog(out / "events.sqlite") as log:
+        assert log.runs()[0].status == "stopped"
+        steps = sum(isinstance(e, StepTaken) for e in log.events(NAME))
+    assert run(out, budgets=Budgets(run=Budget(seconds=0.02)), **given).rows == stopped.rows, (
+        "nothing was left to spend"
+    )
+    resumed = run(out, **given)
+    assert without_times(resumed) == without_times(whole)
+    with EventLog(out / "events.sqlite") as log:
+        assert sum(isinstance(e, StepTaken) for e in log.events(NAME)) > steps
+        assert log.runs()[0].status == "finished"
+
+
+def test_an_episode_that_its_budget_pauses_counts_as_failed_until_it_goes_on(run, tmp_path):
+    given = {"conditions": ["random"], "goals": ["lit-with-rod"], "seeds": [1000]}
+    whole = run(tmp_path / "whole", **given)
+    out = tmp_path / "paused"
+    paused = run(out, budgets=Budgets(episode=Budget(seconds=1e-6)), **given)
+    assert not paused.complete
+    assert (paused.rows[0].n, paused.rows[0].successes, paused.rows[0].failures) == (1, 0, 1)
+    assert "budget reached: seconds" in (paused.episodes[0].failure or "")
+    assert any("1 of 1 episodes" in note for note in paused.notes)
+    assert without_times(run(out, **given)) == without_times(whole)
 
 
 def test_two_workers_play_the_same(run, tmp_path):
@@ -200,20 +276,21 @@ def test_a_game_that_dies_is_a_counted_failure_after_one_retry(dying, no_plots, 
     assert (row.n, row.successes, row.failures, row.unfinished) == (2, 0, 2, 0)
     assert all(e.failure and "EnvironmentDiedError" in e.failure for e in result.episodes)
     with EventLog(out / "events.sqlite") as log:
-        failed = [e for e in log.events("test/dying") if isinstance(e, EpisodeFailed)]
-    assert [e.will_retry for e in failed] == [True, False, True, False]
+        events = list(log.events("test/dying"))
+    assert sum(isinstance(e, EpisodeFailed) for e in events) == 2
+    assert [e.step for e in events if isinstance(e, EnvironmentRestarted)] == [1, 1]
     assert result.complete
     assert "EnvironmentDiedError" in (out / "results.json").read_text(encoding="utf-8")
 
 
 @pytest.mark.model
 def test_real_model_plays_solo_and_swarm_with_expert(reward_model_path, monkeypatch, tmp_path):
-    monkeypatch.setattr(runner, "_response_cache", lambda: tmp_path / "cache" / "responses.sqlite")
+    monkeypatch.setattr(runner, "_response_cache", lambda store: str(tmp_path / "responses.sqlite"))
     # One attempt: the three others of `solo` cost a minute and show nothing more.
     once = {
         name: find_condition(name).model_copy(update={"attempts": 1}) for name in ("solo", "swarm+expert")
     }
-    monkeypatch.setattr(runner, "find_condition", once.__getitem__)
+    monkeypatch.setattr(resolved, "find_condition", once.__getitem__)
     given = {"seeds": [1000], "goals": ["lamp"], "conditions": ["solo", "swarm+expert"]}
     result = run_experiment(NAME, out=tmp_path / "a", reward_model=reward_model_path, **given)
     rows = {row.condition: row for row in result.rows}

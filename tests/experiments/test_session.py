@@ -9,10 +9,19 @@ from lookalike.core.seeds import derive_seed
 from lookalike.core.types import Goal, Predicate
 from lookalike.environments import find_goal, registry
 from lookalike.experiments import play_episode
+from lookalike.experiments.budget import Budget
 from lookalike.experiments.conditions import find_condition
 from lookalike.experiments.session import Session, SessionSetup, with_threads
 from lookalike.rewards import load_reward_model
-from lookalike.store import EpisodeFailed, EpisodeFinished, EpisodeStarted, StepTaken, canonical_bytes
+from lookalike.store import (
+    EnvironmentRestarted,
+    EpisodeFailed,
+    EpisodeFinished,
+    EpisodePaused,
+    EpisodeStarted,
+    StepTaken,
+    canonical_bytes,
+)
 
 CAVE = "colossal-cave"
 
@@ -71,7 +80,7 @@ def test_replay_without_a_recording_is_refused():
         Session(setup()).player(find_condition("replay"), find_goal(CAVE, "lamp"))
 
 
-def test_a_game_that_hangs_is_killed_retried_once_and_counted(monkeypatch):
+def test_a_game_that_hangs_is_killed_brought_back_once_and_counted(monkeypatch):
     entry = registry._Entry("test-hanging", "lookalike.testing.environments:HangingEnvironment", "", None)
     monkeypatch.setitem(registry._entries, "test-hanging", entry)
     goal = Goal(
@@ -86,8 +95,36 @@ def test_a_game_that_hangs_is_killed_retried_once_and_counted(monkeypatch):
     assert isinstance(ended, EpisodeFailed)
     assert "EnvironmentHungError" in ended.failure
     assert (ended.steps, ended.will_retry) == (1, False)
-    assert [e.will_retry for e in events if isinstance(e, EpisodeFailed)] == [True, False]
-    assert sum(isinstance(e, EpisodeStarted) for e in events) == 2
+    (restart,) = [e for e in events if isinstance(e, EnvironmentRestarted)]
+    assert (restart.step, restart.replayed) == (1, 1)
+    assert "EnvironmentHungError" in restart.failure
+    assert sum(isinstance(e, EpisodeStarted) for e in events) == 1
+
+
+def test_an_episode_is_paused_at_its_budget_and_goes_on_under_a_higher_one():
+    goal = find_goal(CAVE, "diamonds")
+
+    def play(budget, logged=()):
+        session = Session(setup(budget=budget, flush_after_s=0.0))
+        events: list = []
+        try:
+            ended = session.play(
+                find_condition("random"), goal, seed=4, attempt=0, record=events.append, logged=logged
+            )
+        finally:
+            session.close()
+        return events, ended
+
+    whole, _ = play(Budget())
+    seconds = [e.measured.seconds for e in whole if isinstance(e, StepTaken)]
+    first, paused = play(Budget(seconds=sum(seconds[:5]) / 2))
+    assert isinstance(paused, EpisodePaused)
+    assert "seconds:" in paused.reason
+    assert 0 < paused.step < len(seconds)
+    rest, ended = play(Budget(), logged=first)
+    assert isinstance(ended, EpisodeFinished)
+    played = [e for e in [*first, *rest] if not isinstance(e, EpisodePaused)]
+    assert [canonical_bytes(e) for e in played] == [canonical_bytes(e) for e in whole]
 
 
 def test_play_episode_shows_every_event(reward_model_path):

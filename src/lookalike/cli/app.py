@@ -19,6 +19,7 @@ from lookalike.cli import (
     record,
     recordings,
     rewards,
+    runs,
     watch,
 )
 from lookalike.cli.failures import GuardedGroup, set_debug
@@ -57,6 +58,7 @@ app.command("record")(record.record)
 app.command("watch")(watch.watch)
 app.command("play")(play.play)
 app.add_typer(experiment.app, name="experiment")
+app.add_typer(runs.app, name="runs")
 app.add_typer(rewards.app, name="rewards")
 app.add_typer(recordings.app, name="recordings")
 app.add_typer(environments.app, name="environments")

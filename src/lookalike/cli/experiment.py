@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lookalike.cli.failures import keep
-from lookalike.cli.options import JsonOption, parse_seeds, split_names
+from lookalike.cli.options import BudgetOptions, JsonOption, budgets, parse_seeds, split_names
 from lookalike.cli.output import console, emit, emit_json, emit_table, progress, say
 
 if TYPE_CHECKING:
@@ -66,17 +66,43 @@ def run(
     model: Annotated[
         str, typer.Option(help="Language model of the players; see `lookalike models list`.")
     ] = "embedded",
+    store: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHERE",
+            help="Event log: an SQLite file or postgresql://user@host/db; events.sqlite in --out by default.",
+        ),
+    ] = None,
+    run_name: Annotated[
+        str | None, typer.Option("--run", help="The run's name in the store; the experiment's by default.")
+    ] = None,
+    step_time_limit: Annotated[
+        float, typer.Option(min=0.1, help="Seconds after which a game that gives no answer is restarted.")
+    ] = 10.0,
+    max_calls: BudgetOptions.MaxCalls = None,
+    max_tokens: BudgetOptions.MaxTokens = None,
+    max_seconds: BudgetOptions.MaxSeconds = None,
+    max_cost: BudgetOptions.MaxCost = None,
+    max_calls_per_episode: BudgetOptions.MaxCallsPerEpisode = None,
+    max_tokens_per_episode: BudgetOptions.MaxTokensPerEpisode = None,
+    max_seconds_per_episode: BudgetOptions.MaxSecondsPerEpisode = None,
+    max_cost_per_episode: BudgetOptions.MaxCostPerEpisode = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run an experiment, or go on with it, and print its table.
 
-    Ctrl-C keeps what is finished; the same command with the same --out goes on from there.
+    Ctrl-C keeps every step taken; the same command with the same --out goes on from there, and so does
+    `lookalike runs resume`. At a budget's limit the run stops, is marked so, and goes on under a higher one.
     """
-    from lookalike.experiments import run_experiment
+    from lookalike.experiments import RunOptions, run_experiment
 
     folder = out or Path("runs") / name.replace("/", "-")
     chosen = None if seeds is None else parse_seeds(seeds)
-    keep(f"every finished episode, in {folder}; the same command goes on from there")
+    limits = budgets(
+        (max_calls, max_tokens, max_seconds, max_cost),
+        (max_calls_per_episode, max_tokens_per_episode, max_seconds_per_episode, max_cost_per_episode),
+    )
+    keep(f"every step taken, in {folder}; the same command goes on from there")
     with progress(f"Running {name}") as advance:
         result = run_experiment(
             name,
@@ -86,10 +112,16 @@ def run(
             conditions=split_names(conditions),
             reward_model=reward_model,
             without=tuple(without or ()),
-            workers=workers,
             model=model,
-            progress=advance,
-            notify=say,
+            options=RunOptions(
+                store=store,
+                run=run_name,
+                workers=workers,
+                budgets=limits,
+                step_time_limit_s=step_time_limit,
+                progress=advance,
+                notify=say,
+            ),
         )
     show_result(result, {"report": folder / "report.html"}, as_json=as_json)
 

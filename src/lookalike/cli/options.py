@@ -9,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from lookalike.core.errors import UsageError
+    from lookalike.experiments.budget import Budgets
 
 #: More seeds than anybody plays; a slip of the keyboard should not fill the memory.
 MAX_SEEDS = 100_000
@@ -19,6 +20,57 @@ LicenceOption = Annotated[
     typer.Option(help="Licence of the recording, as an SPDX expression; kept with everything made of it."),
 ]
 OutOption = Annotated[Path, typer.Option("--out", help="Where to write.")]
+
+
+class BudgetOptions:
+    """What a run and its episodes may spend: options of ``experiment run`` and ``runs resume``."""
+
+    MaxCalls = Annotated[
+        int | None, typer.Option("--max-calls", min=1, help="Stop the run at so many model calls.")
+    ]
+    MaxTokens = Annotated[
+        int | None, typer.Option("--max-tokens", min=1, help="Stop the run at so many tokens.")
+    ]
+    MaxSeconds = Annotated[
+        float | None,
+        typer.Option("--max-seconds", min=0, help="Stop the run at so many seconds, all workers together."),
+    ]
+    MaxCost = Annotated[
+        float | None,
+        typer.Option("--max-cost", min=0, help="Stop the run at this cost; needs the model's price."),
+    ]
+    MaxCallsPerEpisode = Annotated[
+        int | None, typer.Option("--max-calls-per-episode", min=1, help="Pause an episode at so many calls.")
+    ]
+    MaxTokensPerEpisode = Annotated[
+        int | None,
+        typer.Option("--max-tokens-per-episode", min=1, help="Pause an episode at so many tokens."),
+    ]
+    MaxSecondsPerEpisode = Annotated[
+        float | None,
+        typer.Option("--max-seconds-per-episode", min=0, help="Pause an episode at so many seconds."),
+    ]
+    MaxCostPerEpisode = Annotated[
+        float | None, typer.Option("--max-cost-per-episode", min=0, help="Pause an episode at this cost.")
+    ]
+
+
+Limits = tuple[int | None, int | None, float | None, float | None]
+
+
+def budgets(run: Limits, episode: Limits) -> Budgets:
+    """Return the limits that were asked for.
+
+    Args:
+        run: Calls, tokens, seconds and cost of the whole run; ``None`` for no limit.
+        episode: The same of each episode.
+
+    Raises:
+        UsageError: A limit of 0.
+    """
+    from lookalike.experiments.budget import Budget, Budgets
+
+    return Budgets(Budget(*run), Budget(*episode))
 
 
 def usage_error(what: str, *, got: str, expected: str, remedy: str) -> UsageError:

@@ -15,7 +15,7 @@ from lookalike.cli.output import emit, emit_json
 if TYPE_CHECKING:
     from lookalike.core.types import Goal
     from lookalike.rewards import RewardModel
-    from lookalike.store import EpisodeFailed, EpisodeFinished, Event
+    from lookalike.store import EpisodeFailed, EpisodeFinished, EpisodePaused, Event
 
 DEFAULT_SEED = "100"
 
@@ -74,7 +74,7 @@ class _LeftError(Exception):
 
 def _by_hand(
     goal: Goal, model: RewardModel | None, *, seed: int, record: Callable[[Event], None]
-) -> EpisodeFinished | EpisodeFailed | None:
+) -> EpisodeFinished | EpisodeFailed | EpisodePaused | None:
     """Let a person play a goal, under the same loop and limits as everybody.
 
     Returns:
@@ -115,9 +115,12 @@ def _by_hand(
         game.close()
 
 
-def _show_ending(ending: EpisodeFinished | EpisodeFailed | None, goal: Goal) -> None:
+def _show_ending(ending: EpisodeFinished | EpisodeFailed | EpisodePaused | None, goal: Goal) -> None:
     if ending is None:
         emit("\nYou left the game.")
+        return
+    if ending.kind == "episode_paused":  # no budget was given
+        emit(f"\nThe episode was paused: {ending.reason}")
         return
     if ending.kind == "episode_failed":
         emit(f"\nThe episode could not be finished: {ending.failure}")

@@ -6,15 +6,17 @@ from lookalike.experiments.conditions import (
     find_experiment,
     list_experiments,
 )
-from lookalike.experiments.runner import resolve, run_experiment
+from lookalike.experiments.runner import RunOptions, resolve, resume_run, run_experiment
 from lookalike.experiments.single import play_episode
 
 __all__ = [
+    "RunOptions",
     "condition_names",
     "find_condition",
     "find_experiment",
     "list_experiments",
     "play_episode",
     "resolve",
+    "resume_run",
     "run_experiment",
 ]

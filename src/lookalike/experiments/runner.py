@@ -1,133 +1,57 @@
 """Runs an experiment: prepares what it needs, plays what is missing, writes the results.
 
-Everything finished is in the event log at once, so a run that is stopped goes on where it was: the same
-command plays only what has not ended yet.
+Every step is in the event log as soon as it was taken, so a run that is stopped, by whatever, goes on where
+it was: the same command, or `resume_run`, plays only what has not ended yet.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import contextmanager
-from dataclasses import dataclass
-from multiprocessing import get_context
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import lookalike
-from lookalike.core.errors import UnknownNameError, UsageError
-from lookalike.core.types import Goal
-from lookalike.environments import load_goals
-from lookalike.experiments.conditions import (
-    ASKS_A_MODEL,
-    Condition,
-    ExperimentSpec,
-    find_condition,
-    find_experiment,
-    parse_range,
-)
-from lookalike.experiments.plan_errors import count_errors, has_plans, write_plan_errors
-from lookalike.experiments.preparation import Advance, Watched, human_play, watch_play
+from lookalike.core.errors import StoreError, UsageError
+from lookalike.experiments.budget import NO_LIMITS, Budget, Budgets, Spent
+from lookalike.experiments.collect import collect, with_plan_errors
+from lookalike.experiments.conditions import ASKS_A_MODEL
+from lookalike.experiments.plan_errors import has_plans
+from lookalike.experiments.playing import Playing, interruptible
+from lookalike.experiments.preparation import Advance, Watched, watch_play
 from lookalike.experiments.report import write_report
-from lookalike.experiments.results import (
-    CreatedWith,
-    EpisodeResult,
-    ExperimentResult,
-    GoalInfo,
-    RecordingInfo,
-)
-from lookalike.experiments.session import Session, SessionSetup
-from lookalike.experiments.summary import paired_differences, summarise
-from lookalike.rewards import RewardModel, load_reward_model
-from lookalike.store import EpisodeFailed, EpisodeFinished, EpisodeKey, Event, EventLog, RunFinished
+from lookalike.experiments.resolved import ResolvedExperiment, resolve, resolve_again
+from lookalike.experiments.results import ExperimentResult
+from lookalike.experiments.session import SessionSetup
+from lookalike.rewards import RewardModel, load_reward_model, save_reward_model
+from lookalike.store import EventLog, open_log
+
+REWARD_MODEL_FILE = "reward-model.yaml"
 
 
 @dataclass(frozen=True)
-class PlayTask:
-    """One goal at one seed under one condition, with all the attempts it may need."""
-
-    condition: Condition
-    goal: Goal
-    seed: int
-    attempts: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class ResolvedExperiment:
-    """An experiment with nothing left to be guessed.
+class RunOptions:
+    """How a run is carried out; its results do not depend on it.
 
     Attributes:
-        spec: As declared.
-        goals: In order of complexity.
-        seeds: Played seeds.
-        conditions: In the table's order.
+        store: Where the event log is: an SQLite file, or a ``postgresql://`` URL; ``None`` for
+            ``events.sqlite`` in the run's folder.
+        run: The run's name in the store; ``None`` for the experiment's.
+        workers: Processes that play side by side.
+        budgets: What the run and each episode may spend.
+        step_time_limit_s: Seconds a game's step may take.
+        progress: Called with done, total and what is going on.
+        notify: Called with a sentence when something takes long.
     """
 
-    spec: ExperimentSpec
-    goals: tuple[Goal, ...]
-    seeds: tuple[int, ...]
-    conditions: tuple[Condition, ...]
-
-    def tasks(self, ended: dict[EpisodeKey, EpisodeFinished | EpisodeFailed]) -> list[PlayTask]:
-        """Return what is still to be played, seed by seed so that a stopped run is balanced."""
-        tasks = []
-        for seed in self.seeds:
-            for goal in self.goals:
-                for condition in self.conditions:
-                    left = _attempts_left(condition, goal, seed, ended)
-                    if left:
-                        tasks.append(PlayTask(condition, goal, seed, left))
-        return tasks
-
-
-def _attempts_left(
-    condition: Condition, goal: Goal, seed: int, ended: dict[EpisodeKey, EpisodeFinished | EpisodeFailed]
-) -> tuple[int, ...]:
-    """Return the attempts not played yet; none where one succeeded (the rest is not needed)."""
-    left = []
-    for attempt in range(condition.attempts):
-        last = ended.get(EpisodeKey(condition=condition.name, goal=goal.name, seed=seed, attempt=attempt))
-        if isinstance(last, EpisodeFinished) and last.success:
-            return ()
-        if last is None:
-            left.append(attempt)
-    return tuple(left)
-
-
-def resolve(
-    name: str,
-    *,
-    seeds: Sequence[int] | None = None,
-    goals: Sequence[str] | None = None,
-    conditions: Sequence[str] | None = None,
-) -> ResolvedExperiment:
-    """Resolve an experiment's names.
-
-    Raises:
-        UnknownNameError: An experiment, goal or condition that there is not.
-        UsageError: A seed below 0, or no seeds.
-    """
-    spec = find_experiment(name)
-    known = {goal.name: goal for goal in load_goals(spec.environment)}
-    wanted = tuple(goals or spec.goals) or tuple(g.name for g in known.values() if g.in_paper_table)
-    for goal in wanted:
-        if goal not in known:
-            raise UnknownNameError(
-                "goal", goal, known, remedy=f"See `lookalike goals list {spec.environment}`."
-            )
-    chosen = tuple(seeds) if seeds is not None else parse_range(spec.seeds)
-    if not chosen or min(chosen) < 0:
-        raise UsageError(
-            "An experiment needs seeds of 0 or more.", got=chosen, expected="e.g. --seeds 1000-1019"
-        )
-    picked = sorted((known[g] for g in dict.fromkeys(wanted)), key=lambda g: g.complexity)
-    return ResolvedExperiment(
-        spec,
-        tuple(picked),
-        tuple(dict.fromkeys(chosen)),
-        tuple(find_condition(c) for c in dict.fromkeys(conditions or spec.conditions)),
-    )
+    store: str | None = None
+    run: str | None = None
+    workers: int = 1
+    budgets: Budgets = NO_LIMITS
+    step_time_limit_s: float = 10.0
+    progress: Advance | None = None
+    notify: Callable[[str], None] | None = None
 
 
 def run_experiment(
@@ -139,10 +63,9 @@ def run_experiment(
     conditions: Sequence[str] | None = None,
     reward_model: Path | None = None,
     without: Sequence[str] = (),
-    workers: int = 1,
     model: str = "embedded",
-    progress: Advance | None = None,
-    notify: Callable[[str], None] | None = None,
+    options: RunOptions | None = None,
+    **more: Any,
 ) -> ExperimentResult:
     """Run an experiment, or go on with it, and write its results into ``out``.
 
@@ -154,37 +77,142 @@ def run_experiment(
         conditions: Condition names instead of its own.
         reward_model: A document instead of the one written from the experiment's recording.
         without: Components taken out of the reward model.
-        workers: Processes that play side by side; results do not depend on it.
         model: Language model's name.
-        progress: Called with done, total and what is going on.
-        notify: Called with a sentence when something takes long.
+        options: How to carry it out.
+        more: Fields of `RunOptions`, instead of or on top of ``options``.
 
     Raises:
         LookalikeError: A name that does not exist, a folder that holds another run, a missing model or game.
+        KeyboardInterrupt: It was interrupted; what was played is kept.
     """
+    options = replace(options or RunOptions(), **more)
     asked = resolve(name, seeds=seeds, goals=goals, conditions=conditions)
     out.mkdir(parents=True, exist_ok=True)
-    watched = _watch_if_needed(asked, out, reward_model, progress)
+    watched = _watch_if_needed(asked, out, reward_model, options.progress)
     document = _document(watched, reward_model, without)
+    return _carry_out(asked, out=out, watched=watched, document=document, model=model, options=options)
+
+
+def resume_run(
+    run_id: str, *, store: str, out: Path | None = None, options: RunOptions | None = None, **more: Any
+) -> ExperimentResult:
+    """Go on with a run from what its log says, without being told again what was asked for.
+
+    Args:
+        run_id: The run's name in the store.
+        store: Where the event log is.
+        out: The run's folder; ``None`` for the one it was started with.
+        options: How to carry it out; ``store`` and ``run`` in it are not looked at.
+        more: Fields of `RunOptions`, instead of or on top of ``options``.
+
+    Raises:
+        StoreError: There is no such run, or its folder or its reward model is gone.
+        LookalikeError: As `run_experiment`.
+    """
+    options = replace(options or RunOptions(), **more)
+    with open_log(store, create=False) as log:
+        configuration = log.configuration(run_id)
+        folder = out or _folder_of(log, run_id)
+    asked = resolve_again(configuration)
+    watched = _watch_if_needed(asked, folder, None, options.progress)
+    document = _kept_document(folder, configuration["reward_model"])
+    options = replace(options, store=store, run=run_id)
+    return _carry_out(
+        asked, out=folder, watched=watched, document=document, model=configuration["model"], options=options
+    )
+
+
+def _folder_of(log: EventLog, run_id: str) -> Path:
+    folder = log.summary(run_id).folder
+    if folder is None or not Path(folder).is_dir():
+        raise StoreError(
+            f"The folder of the run {run_id!r} is not there.",
+            got=folder or "none recorded",
+            remedy="name it with --out; it holds the recording and the reward model",
+        )
+    return Path(folder)
+
+
+def _kept_document(folder: Path, content_hash: str | None) -> RewardModel | None:
+    """Load the reward model that the run was started with."""
+    if content_hash is None:
+        return None
+    path = folder / REWARD_MODEL_FILE
+    document = load_reward_model(path)
+    if document.content_hash() != content_hash:
+        raise StoreError(
+            "The reward model is not the one that the run was started with.",
+            got=f"{path}, {document.content_hash()[:16]}",
+            expected=content_hash[:16],
+            remedy="put the old file back, or start a new run with the changed one (--reward-model)",
+        )
+    return document
+
+
+def _carry_out(
+    asked: ResolvedExperiment,
+    *,
+    out: Path,
+    watched: Watched | None,
+    document: RewardModel | None,
+    model: str,
+    options: RunOptions,
+) -> ExperimentResult:
+    store = options.store or str(out / "events.sqlite")
+    _refuse_unknown_prices(asked, model, options.budgets)
     setup = SessionSetup(
         environment=asked.spec.environment,
         reward_model=document,
         replay=watched.demonstration.trajectory.actions if watched is not None else None,
         recorded_seeds=(watched.seed,) if watched is not None else (),
         model=model,
-        threads=None if workers <= 1 else max(1, (os.cpu_count() or 1) // workers),
-        cache=_response_cache(),
+        threads=None if options.workers <= 1 else max(1, (os.cpu_count() or 1) // options.workers),
+        cache=_response_cache(store),
+        step_time_limit_s=options.step_time_limit_s,
+        budget=options.budgets.episode,
+        files=out / "files",
+        flush_after_s=0.0 if options.budgets.run else 0.05,
+        paid=model != "embedded",
     )
     described = _describe(asked, setup)
-    run_id = name
-    with EventLog(out / "events.sqlite") as log:
-        log.start_run(run_id, described, package_version=lookalike.__version__)
-        _play_missing(asked, setup, log, run_id, workers=workers, progress=progress, notify=notify)
+    run_id = options.run or asked.spec.name
+    with open_log(store) as log, log.hold(run_id):
+        log.start_run(run_id, described, package_version=lookalike.__version__, folder=str(out.resolve()))
+        if document is not None:
+            save_reward_model(document, out / REWARD_MODEL_FILE)
+        playing = Playing(
+            asked,
+            setup,
+            log,
+            run_id,
+            budget=options.budgets.run,
+            progress=options.progress,
+            notify=options.notify,
+        )
+        with interruptible(playing, options.notify):
+            playing.play(workers=options.workers)
         result = collect(asked, log, run_id, document=document, watched=watched, described=described)
+        if playing.stopped is not None:
+            result = result.model_copy(update={"notes": (*result.notes, playing.stopped_note())})
         if has_plans(asked.conditions):
-            result = _with_plan_errors(result, asked, log, run_id, out)
+            result = with_plan_errors(result, asked, log, run_id, out)
     write_report(result, out)
     return result
+
+
+def _refuse_unknown_prices(asked: ResolvedExperiment, model: str, budgets: Budgets) -> None:
+    """Refuse a limit of money that nobody could keep."""
+    if not budgets.in_money or all(c.player not in ASKS_A_MODEL for c in asked.conditions):
+        return
+    from lookalike.models.prices import price_of
+
+    if price_of(model) is None:
+        raise UsageError(
+            "A budget of money needs a price, and none is known for this model.",
+            got=model,
+            expected="an entry for it in the price file",
+            remedy="add one (docs/models.md), or limit --max-calls or --max-tokens instead",
+        )
 
 
 def _watch_if_needed(
@@ -211,13 +239,18 @@ def _document(
     return document.without(without) if without else document
 
 
-def _response_cache() -> Path:
+def _response_cache(store: str) -> str:
+    """Return where responses are kept: with the events where machines share them, else with the user."""
+    if "://" in store:
+        return store
     from platformdirs import user_cache_path
 
-    return user_cache_path("lookalike") / "responses.sqlite"
+    folder = user_cache_path("lookalike")
+    folder.mkdir(parents=True, exist_ok=True)
+    return str(folder / "responses.sqlite")
 
 
-def _describe(asked: ResolvedExperiment, setup: SessionSetup) -> dict[str, Any]:
+def _describe(asked: ResolvedExperiment, setup: SessionSetup) -> Mapping[str, Any]:
     """Return everything the results depend on, as JSON values."""
     document = setup.reward_model
     return {
@@ -232,173 +265,4 @@ def _describe(asked: ResolvedExperiment, setup: SessionSetup) -> dict[str, Any]:
     }
 
 
-def _play_missing(
-    asked: ResolvedExperiment,
-    setup: SessionSetup,
-    log: EventLog,
-    run_id: str,
-    *,
-    workers: int,
-    progress: Advance | None,
-    notify: Callable[[str], None] | None,
-) -> None:
-    tasks = asked.tasks(log.finished_episodes(run_id))
-    total = len(asked.seeds) * len(asked.goals) * len(asked.conditions)
-    finished = total - len(tasks)
-    failures = 0
-    try:
-        with _players(setup, workers, notify) as play:
-            for task, episodes in play(tasks):
-                for events in episodes:
-                    log.append(run_id, events)
-                    failures += isinstance(events[-1], EpisodeFailed)
-                finished += 1
-                if progress is not None:
-                    progress(finished, total, f"{task.condition.name}, {task.goal.name}, seed {task.seed}")
-    except KeyboardInterrupt:
-        stopped = RunFinished(status="stopped", reason="interrupted", episodes=finished, failures=failures)
-        log.append(run_id, [stopped])
-        raise
-    if tasks:
-        log.append(run_id, [RunFinished(status="finished", episodes=finished, failures=failures)])
-
-
-Played = Iterator[tuple[PlayTask, list[list[Event]]]]
-
-
-@contextmanager
-def _players(
-    setup: SessionSetup, workers: int, notify: Callable[[str], None] | None
-) -> Iterator[Callable[[list[PlayTask]], Played]]:
-    """Yield a function that plays tasks, in this process or side by side in several."""
-    if workers <= 1:
-        session = Session(setup, notify=notify)
-        try:
-            yield lambda tasks: ((task, play_task(session, task)) for task in tasks)
-        finally:
-            session.close()
-        return
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_start_worker, initargs=(setup,))
-    try:
-        yield lambda tasks: _side_by_side(pool, tasks, workers)
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _side_by_side(pool: ProcessPoolExecutor, tasks: list[PlayTask], workers: int) -> Played:
-    """Hand out tasks so that a slow one holds nobody up; yield them as they end."""
-    waiting = iter(tasks)
-    running: dict[Future[list[list[Event]]], PlayTask] = {}
-    while True:
-        while len(running) < 2 * workers and (task := next(waiting, None)) is not None:
-            running[pool.submit(_play_in_worker, task)] = task
-        if not running:
-            return
-        for future in wait(running, return_when=FIRST_COMPLETED).done:
-            yield running.pop(future), future.result()
-
-
-def play_task(session: Session, task: PlayTask) -> list[list[Event]]:
-    """Play a task's attempts until one succeeds; return each episode's events."""
-    episodes: list[list[Event]] = []
-    for attempt in task.attempts:
-        events: list[Event] = []
-        ended = session.play(task.condition, task.goal, seed=task.seed, attempt=attempt, record=events.append)
-        episodes.append(events)
-        if isinstance(ended, EpisodeFinished) and ended.success:
-            break
-    return episodes
-
-
-_session: Session | None = None
-
-
-def _start_worker(setup: SessionSetup) -> None:
-    import signal
-
-    global _session  # noqa: PLW0603 - a worker process has one session
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
-    _session = Session(setup)
-
-
-def _play_in_worker(task: PlayTask) -> list[list[Event]]:
-    if _session is None:
-        raise RuntimeError("the worker was not started")
-    return play_task(_session, task)
-
-
-def collect(
-    asked: ResolvedExperiment,
-    log: EventLog,
-    run_id: str,
-    *,
-    document: RewardModel | None,
-    watched: Watched | None,
-    described: dict[str, Any],
-) -> ExperimentResult:
-    """Compute the results from the event log."""
-    complexity = {goal.name: goal.complexity for goal in asked.goals}
-    ended = log.finished_episodes(run_id)
-    episodes = [EpisodeResult.of_event(e, complexity=complexity[k.goal]) for k, e in ended.items()]
-    episodes.sort(key=lambda e: (e.condition, e.complexity, e.goal, e.seed, e.attempt))
-    rows = [row for condition in asked.conditions for row in condition.rows()]
-    recordings = document.recordings if document is not None else ()
-    return ExperimentResult(
-        name=asked.spec.name,
-        environment=asked.spec.environment,
-        complete=not asked.tasks(ended),
-        created_with=CreatedWith(
-            package_version=lookalike.__version__,
-            model=_fingerprint(asked, described["model"]),
-            reward_model=document.content_hash() if document is not None else None,
-            recordings=tuple(
-                RecordingInfo(file=r.file, content_hash=r.content_hash, licence=r.licence) for r in recordings
-            ),
-            spec=described,
-            commands=(f"lookalike experiment run {asked.spec.name}",),
-            play_digest=log.play_digest(run_id),
-        ),
-        goals=tuple(
-            GoalInfo(name=g.name, description=g.description, complexity=g.complexity, step_limit=g.step_limit)
-            for g in asked.goals
-        ),
-        rows=tuple(summarise(episodes, rows)),
-        paired=tuple(paired_differences(episodes, rows)),
-        notes=_notes(asked, watched),
-        episodes=tuple(episodes),
-    )
-
-
-def _fingerprint(asked: ResolvedExperiment, model: str) -> str | None:
-    if all(c.player not in ASKS_A_MODEL for c in asked.conditions):
-        return None
-    from lookalike.models import make_model
-
-    return f"{model} {make_model(model).fingerprint}"
-
-
-def _with_plan_errors(
-    result: ExperimentResult, asked: ResolvedExperiment, log: EventLog, run_id: str, out: Path
-) -> ExperimentResult:
-    """Count the errors of the plans, write ``plan.json``, and say the figures in the notes."""
-    reference = human_play(asked.spec.recording).commands
-    errors = count_errors(log, run_id, conditions=asked.conditions, goals=asked.goals, reference=reference)
-    write_plan_errors(errors, out / "plan.json")
-    return result.model_copy(update={"notes": (*result.notes, *errors.notes())})
-
-
-def _notes(asked: ResolvedExperiment, watched: Watched | None) -> tuple[str, ...]:
-    notes = [
-        "Plan success: the goal's predicate holds after some step within the goal's step limit.",
-        "Save/restore is off unless a row's handicaps say otherwise; the recording's seed is never played.",
-    ]
-    if any(c.player == "llm" for c in asked.conditions) or not has_plans(asked.conditions):
-        notes.append("Every language-model row has the same prompt, parser, limits and admissible actions.")
-    if has_plans(asked.conditions):
-        notes.append("A plan has as many commands as the person needed, which is also its step limit.")
-    if watched is not None:
-        notes.append(
-            f"The expert saw one recording of {len(watched.demonstration.trajectory)} commands, read off a "
-            f"video: {watched.recovered} of {watched.commands} commands were recovered exactly."
-        )
-    return tuple(notes)
+__all__ = ["Budget", "Budgets", "RunOptions", "Spent", "resolve", "resume_run", "run_experiment"]

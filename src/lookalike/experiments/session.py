@@ -1,29 +1,54 @@
 """Plays episodes of an experiment: one session a process, with its own game and its own model.
 
 What an episode does depends on the seed, the environment, the goal, the condition and the attempt, and on
-nothing that was played before it; so it does not matter which process plays what.
+nothing that was played before it; so it does not matter which process plays what, nor how often an episode
+is begun before it ends.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lookalike.core.errors import UsageError
 from lookalike.core.protocols import Environment, LanguageModel, Player, ResponseCache
 from lookalike.core.seeds import derive_seed
-from lookalike.core.types import Goal
+from lookalike.core.types import Goal, Observation
 from lookalike.environments import make_environment
+from lookalike.environments.supervised import Restart, SupervisedEnvironment
+from lookalike.experiments.budget import NO_LIMIT, Budget, Spent
 from lookalike.experiments.conditions import Condition
+from lookalike.experiments.continuation import Continuation, ContinuedPlayer, DivergedError
+from lookalike.experiments.resolved import PlayTask
 from lookalike.models import make_model
-from lookalike.models.rendering import Budget
+from lookalike.models.rendering import Budget as PromptBudget
 from lookalike.players import LanguageModelPlayer, RandomPlayer, ReplayPlayer
 from lookalike.players.follow import FollowPlayer
 from lookalike.players.plan import PlanPlayer
 from lookalike.rewards import Plan, RewardModel, RewardModelScorer, compile_plan
-from lookalike.store import EpisodeFailed, EpisodeFinished, EpisodeKey, Event, SqliteResponseCache
+from lookalike.store import (
+    EnvironmentRestarted,
+    EpisodeFailed,
+    EpisodeFinished,
+    EpisodeKey,
+    EpisodePaused,
+    Event,
+    FileStore,
+    StepTaken,
+    open_response_cache,
+    usage_of,
+)
 from lookalike.swarm import Episode, WorldsEpisode
+
+
+class PlayStopped(Exception):  # noqa: N818 - control flow, no error
+    """The run is to stop here; what was played so far is in the log."""
+
+
+class EpisodeBudgetReached(Exception):  # noqa: N818 - control flow, no error
+    """The episode has spent what it may; the message says of what."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +62,13 @@ class SessionSetup:
         recorded_seeds: The game's seeds that were recorded; never played.
         model: Language model's name.
         threads: Threads of the language model; ``None`` for all cores.
-        cache: File of the response cache, or ``None``.
+        cache: Where the response cache is (a file, or a database's URL), or ``None``.
         step_time_limit_s: Seconds a game's step may take.
-        budget: How much of a situation goes into a prompt; ``None`` for the style's default.
+        prompt_budget: How much of a situation goes into a prompt; ``None`` for the style's default.
+        budget: What one episode may spend.
+        files: Folder for pictures that are seen; ``None`` to keep none.
+        flush_after_s: Steps that come within this many seconds of each other are written down together.
+        paid: Whether responses cost money, so that each is on disk before it is used.
     """
 
     environment: str
@@ -48,9 +77,13 @@ class SessionSetup:
     recorded_seeds: tuple[int, ...]
     model: str = "embedded"
     threads: int | None = None
-    cache: Path | None = None
+    cache: str | None = None
     step_time_limit_s: float = 10.0
-    budget: Budget | None = None
+    prompt_budget: PromptBudget | None = None
+    budget: Budget = NO_LIMIT
+    files: Path | None = None
+    flush_after_s: float = 0.05
+    paid: bool = False
 
 
 class Session:
@@ -60,37 +93,79 @@ class Session:
         self.setup = setup
         self._notify = notify
         self._plan: Plan | None = compile_plan(setup.reward_model) if setup.reward_model is not None else None
-        self._games: list[Environment] = []
+        self._games: list[SupervisedEnvironment] = []
+        self._on_restart: Callable[[Restart], None] | None = None
+        self._files: FileStore | None = None
         self._model: LanguageModel | None = None
         self._cache: ResponseCache | None = None
+        self._close_cache: Callable[[], None] = lambda: None
 
     def close(self) -> None:
         """End the games' processes and write the cache."""
         for game in self._games:
             game.close()
         self._games.clear()
-        if isinstance(self._cache, SqliteResponseCache):
-            self._cache.close()
-            self._cache = None
+        self._close_cache()
+        self._close_cache = lambda: None
+        self._model = self._cache = None
+
+    def play_task(
+        self,
+        task: PlayTask,
+        *,
+        record: Callable[[Event], None],
+        logged: Callable[[EpisodeKey], Sequence[Event]] = lambda _: (),
+    ) -> None:
+        """Play a task's attempts until one succeeds.
+
+        Args:
+            task: What to play.
+            record: Takes every event as it happens. What it raises ends the task.
+            logged: Gives what the log has of an episode that was begun before.
+        """
+        for attempt in task.attempts:
+            ended = self.play(
+                task.condition,
+                task.goal,
+                seed=task.seed,
+                attempt=attempt,
+                record=record,
+                logged=logged(task.key(attempt)),
+            )
+            if not isinstance(ended, EpisodeFailed) and (isinstance(ended, EpisodePaused) or ended.success):
+                return
 
     def play(
-        self, condition: Condition, goal: Goal, *, seed: int, attempt: int, record: Callable[[Event], None]
-    ) -> EpisodeFinished | EpisodeFailed:
-        """Play one episode; a game that crashes or hangs is tried once more.
+        self,
+        condition: Condition,
+        goal: Goal,
+        *,
+        seed: int,
+        attempt: int,
+        record: Callable[[Event], None],
+        logged: Sequence[Event] = (),
+    ) -> EpisodeFinished | EpisodeFailed | EpisodePaused:
+        """Play one episode, or go on with it.
 
-        Events of a try that failed are recorded too; the last event says how the episode ended.
+        A game that hangs or dies is brought back to where it was, once; at the second time the episode has
+        failed.
+
+        Args:
+            condition: Which parts are switched on.
+            goal: What to reach.
+            seed: The experiment's seed.
+            attempt: 0-based.
+            record: Takes every event that is not in ``logged``, as it happens.
+            logged: The episode's events so far, where it was begun before.
+
+        Returns:
+            The last event: how it ended, or that its budget paused it.
         """
-        for last_try in (False, True):
-            events: list[Event] = []
-            ended = self._try(condition, goal, seed=seed, attempt=attempt, record=events.append)
-            again = isinstance(ended, EpisodeFailed) and not last_try
-            if again:
-                events[-1] = replace_will_retry(events[-1])
-            for event in events:
-                record(event)
-            if not again:
-                return ended
-        raise AssertionError("unreachable")
+        try:
+            return self._try(condition, goal, seed=seed, attempt=attempt, record=record, logged=logged)
+        except DivergedError:
+            # What was logged cannot be reached again: the episode starts over.
+            return self._try(condition, goal, seed=seed, attempt=attempt, record=record, logged=())
 
     def environment_seed(self, seed: int) -> int:
         """Return the seed the game is reset with: the same for all goals and conditions of one seed.
@@ -106,8 +181,15 @@ class Session:
         return derived
 
     def _try(
-        self, condition: Condition, goal: Goal, *, seed: int, attempt: int, record: Callable[[Event], None]
-    ) -> EpisodeFinished | EpisodeFailed:
+        self,
+        condition: Condition,
+        goal: Goal,
+        *,
+        seed: int,
+        attempt: int,
+        record: Callable[[Event], None],
+        logged: Sequence[Event],
+    ) -> EpisodeFinished | EpisodeFailed | EpisodePaused:
         config = condition.config()
         if condition.player == "plan":
             # The plan is over after its last command: nothing can happen on the steps beyond.
@@ -119,18 +201,38 @@ class Session:
         scorers = [RewardModelScorer(self._plan) if self._plan is not None else None for _ in range(worlds)]
         if not config.needs_reward_model:
             scorers = [None] * worlds
+        meter = _Meter(key, self.setup.budget, record, logged)
+        continuation = Continuation(logged, meter.record)
+        player = self.player(condition, goal)
+        self._on_restart = meter.restarted
         shared = {
             "key": key,
             "goal": goal,
-            "player": self.player(condition, goal),
+            "player": ContinuedPlayer(player, continuation) if condition.player == "llm" else player,
             "config": config,
             "seed": own_seed,
             "environment_seed": self.environment_seed(seed),
-            "record": record,
+            "record": continuation.record,
+            "keep_frame": self._keep_frame,
         }
-        if config.mode == "worlds":
-            return WorldsEpisode(environments=games, scorers=scorers, **shared).play()  # type: ignore[arg-type]
-        return Episode(environment=games[0], scorer=scorers[0], **shared).play()  # type: ignore[arg-type]
+        try:
+            if config.mode == "worlds":
+                return WorldsEpisode(environments=games, scorers=scorers, **shared).play()  # type: ignore[arg-type]
+            return Episode(environment=games[0], scorer=scorers[0], **shared).play()  # type: ignore[arg-type]
+        except EpisodeBudgetReached as reached:
+            paused = EpisodePaused(episode=key, step=meter.steps, reason=str(reached))
+            record(paused)
+            return paused
+        finally:
+            self._on_restart = None
+
+    def _keep_frame(self, observation: Observation) -> str | None:
+        """Keep a picture among the run's files; return its name there."""
+        if observation.frame is None or self.setup.files is None:
+            return None
+        if self._files is None:
+            self._files = FileStore(self.setup.files)
+        return self._files.put_frame(observation.frame)
 
     def player(self, condition: Condition, goal: Goal) -> Player:
         """Return the condition's player.
@@ -158,15 +260,15 @@ class Session:
             shown = [step.do for pathway in document.pathways for step in pathway.steps] if document else []
             return PlanPlayer(self.model(), goal.complexity, shown=shown[: goal.complexity])
         return LanguageModelPlayer(
-            self.model(), admissible=condition.admissible_actions, budget=self.setup.budget
+            self.model(), admissible=condition.admissible_actions, budget=self.setup.prompt_budget
         )
 
     def model(self) -> LanguageModel:
         """Return the language model, loaded at first use."""
         if self._model is None:
             if self.setup.cache is not None:
-                self.setup.cache.parent.mkdir(parents=True, exist_ok=True)
-                self._cache = SqliteResponseCache(self.setup.cache)
+                cache = open_response_cache(self.setup.cache, paid=self.setup.paid)
+                self._cache, self._close_cache = cache, cache.close
             self._model = make_model(
                 self.setup.model, cache=self._cache, threads=self.setup.threads, notify=self._notify
             )
@@ -175,15 +277,61 @@ class Session:
     def _reserve(self, count: int) -> list[Environment]:
         while len(self._games) < count:
             limit = self.setup.step_time_limit_s
-            self._games.append(make_environment(self.setup.environment, step_time_limit_s=limit))
-        return self._games[:count]
+            game = make_environment(self.setup.environment, step_time_limit_s=limit)
+            self._games.append(SupervisedEnvironment(game, on_restart=self._restarted))
+        return list(self._games[:count])
+
+    def _restarted(self, restart: Restart) -> None:
+        if self._on_restart is not None:
+            self._on_restart(restart)
 
 
-def replace_will_retry(event: Event) -> Event:
-    """Mark a failure as one that is tried again."""
-    if isinstance(event, EpisodeFailed):
-        return event.model_copy(update={"will_retry": True})
-    return event
+class _Meter:
+    """Stamps an episode's steps with the seconds they took, and stops it at its budget."""
+
+    def __init__(
+        self, key: EpisodeKey, budget: Budget, record: Callable[[Event], None], logged: Sequence[Event]
+    ) -> None:
+        self._key = key
+        self._budget = budget
+        self._record = record
+        self._since = time.perf_counter()
+        self._spent = Spent()
+        self.steps = 0
+        for event in logged:
+            if isinstance(event, StepTaken):
+                self._count(event)
+
+    def record(self, event: Event) -> None:
+        """Take a new event of the episode.
+
+        Raises:
+            EpisodeBudgetReached: The episode may not go on.
+        """
+        if not isinstance(event, StepTaken):
+            self._record(event)
+            return
+        now = time.perf_counter()
+        measured = event.measured.model_copy(update={"seconds": now - self._since})
+        self._since = now
+        event = event.model_copy(update={"measured": measured})
+        self._count(event)
+        self._record(event)
+        reached = self._budget.reached(self._spent)
+        if reached is not None and not (event.goal_reached or event.terminated or event.truncated):
+            raise EpisodeBudgetReached(reached)
+
+    def restarted(self, restart: Restart) -> None:
+        """Write down that the game was brought back."""
+        self._record(
+            EnvironmentRestarted(
+                episode=self._key, step=restart.step, failure=restart.failure, replayed=restart.replayed
+            )
+        )
+
+    def _count(self, event: StepTaken) -> None:
+        self.steps = event.step + 1
+        self._spent = self._spent.plus(usage_of(event.usage, event.measured), event.measured.seconds)
 
 
 def with_threads(setup: SessionSetup, threads: int | None) -> SessionSetup:

@@ -9,7 +9,7 @@ from lookalike.environments import find_goal
 from lookalike.experiments.conditions import find_condition
 from lookalike.experiments.session import Session, SessionSetup
 from lookalike.rewards import RewardModel
-from lookalike.store import EpisodeFailed, EpisodeFinished, Event
+from lookalike.store import EpisodeFailed, EpisodeFinished, EpisodePaused, Event
 
 
 def play_episode(
@@ -21,7 +21,7 @@ def play_episode(
     player: str = "llm",
     reward_model: RewardModel | None = None,
     on_event: Callable[[Event], None] | None = None,
-) -> EpisodeFinished | EpisodeFailed:
+) -> EpisodeFinished | EpisodeFailed | EpisodePaused:
     """Play one episode.
 
     Args:

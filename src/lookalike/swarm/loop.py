@@ -31,13 +31,16 @@ from lookalike.store.events import (
     EpisodeKey,
     EpisodeStarted,
     Event,
+    Measured,
     StepTaken,
+    UsageRecord,
 )
 from lookalike.swarm.config import SwarmConfig
 from lookalike.swarm.council import decide
 from lookalike.swarm.memory import Entry, SwarmMemory
 
 Record = Callable[[Event], None]
+KeepFrame = Callable[[Observation], str | None]
 _SCORE_SCALE = 25.0
 """Points of the game's own score that make a reward of 1 where no reward model gives it."""
 
@@ -110,6 +113,7 @@ class Episode:
         seed: The episode's seed; the game's and the player's are derived from it by the caller's key.
         environment_seed: What the game is reset with.
         record: Takes every event in order.
+        keep_frame: Keeps the picture of an observation and returns its name; ``None`` where there is none.
     """
 
     key: EpisodeKey
@@ -121,6 +125,7 @@ class Episode:
     seed: int
     environment_seed: int
     record: Record
+    keep_frame: KeepFrame = lambda _: None
     memory: SwarmMemory = field(init=False)
     totals: Totals = field(init=False)
 
@@ -142,16 +147,8 @@ class Episode:
                 success = self._step(world, step)
                 step += 1
         except GameError as error:
-            rewards = tuple(world.rewards) if world else ()
-            failed = EpisodeFailed(
-                episode=self.key,
-                failure=f"{type(error).__name__}: {error.what}",
-                steps=step,
-                interactions=self.totals.interactions,
-                rewards=rewards,
-            )
-            self.record(failed)
-            return failed
+            rewards = world.rewards if world else ()
+            return self.fail(error, steps=step, rewards=rewards)
         outcome = Outcome(
             success=success,
             steps=step,
@@ -164,18 +161,39 @@ class Episode:
         self.record(finished)
         return finished
 
+    def fail(self, error: GameError, *, steps: int, rewards: Sequence[float] = ()) -> EpisodeFailed:
+        """Record that the game ended the episode, and return the event."""
+        failed = EpisodeFailed(
+            episode=self.key,
+            failure=f"{type(error).__name__}: {error.what}",
+            steps=steps,
+            interactions=self.totals.interactions,
+            rewards=tuple(rewards),
+            usage=UsageRecord.of(self.totals.usage),
+            measured=Measured.of(self.totals.usage),
+        )
+        self.record(failed)
+        return failed
+
     def _begin(self) -> World:
         observation = self.environment.reset(seed=self.environment_seed)
         self.player.start_episode(seed=derive_seed(self.seed, "player"))
         if self.scorer is not None:
             self.scorer.start(observation)
         world = World(self.environment, observation, self.scorer, score=score_of(self.environment))
+        self.record_start(observation)
+        return world
+
+    def record_start(self, observation: Observation) -> None:
+        """Record that the episode began."""
         self.record(
             EpisodeStarted(
-                episode=self.key, environment_seed=self.environment_seed, first_observation=observation.text
+                episode=self.key,
+                environment_seed=self.environment_seed,
+                first_observation=observation.text,
+                first_frame=self.keep_frame(observation),
             )
         )
-        return world
 
     def _step(self, world: World, step: int) -> bool:
         proposals, recollections = self.propose(world, self.config.roles, step)
@@ -194,6 +212,37 @@ class Episode:
         else:
             members = tuple(p.role.name for p in proposals if p.action == decision.action)
             transition, verdict, success = self.act(world, decision.action, members, step)
+        self.record_step(
+            world,
+            step,
+            transition,
+            proposals=proposals,
+            decision=decision,
+            verdict=verdict,
+            proposal_verdicts=verdicts,
+            recollections=recollections,
+            goal_reached=success,
+            asked_besides=asked,
+        )
+        return success
+
+    def record_step(
+        self,
+        world: World,
+        step: int,
+        transition: Transition,
+        *,
+        proposals: Sequence[Proposal],
+        decision: Decision,
+        verdict: Verdict | None,
+        proposal_verdicts: Sequence[Verdict | None],
+        recollections: Sequence[Recollection],
+        goal_reached: bool,
+        asked_besides: Sequence[Proposal] = (),
+        member: str | None = None,
+    ) -> None:
+        """Record a step with everything that led to it; ``member`` names whose own world it was."""
+        previewed = any(verdict is not None for verdict in proposal_verdicts)
         self.record(
             StepTaken.of(
                 self.key,
@@ -202,14 +251,15 @@ class Episode:
                 proposals=proposals,
                 decision=decision,
                 verdict=verdict,
-                proposal_verdicts=verdicts if any(v is not None for v in verdicts) else (),
+                proposal_verdicts=proposal_verdicts if previewed else (),
                 recollections=recollections,
                 score=world.score,
-                goal_reached=success,
-                asked_besides=asked,
+                goal_reached=goal_reached,
+                world=member,
+                asked_besides=asked_besides,
+                next_frame=self.keep_frame(transition.after),
             )
         )
-        return success
 
     def propose(
         self, world: World, roles: Sequence[Role], step: int

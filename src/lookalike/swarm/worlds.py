@@ -15,9 +15,9 @@ from lookalike.core.errors import GameError
 from lookalike.core.protocols import Environment, EpisodeScorer, Player
 from lookalike.core.seeds import derive_seed
 from lookalike.core.types import Decision, Goal, Outcome, Role, Transition
-from lookalike.store.events import EpisodeFailed, EpisodeFinished, EpisodeKey, EpisodeStarted, StepTaken
+from lookalike.store.events import EpisodeFailed, EpisodeFinished, EpisodeKey
 from lookalike.swarm.config import SwarmConfig
-from lookalike.swarm.loop import Episode, Record, World, finish, score_of
+from lookalike.swarm.loop import Episode, KeepFrame, Record, World, finish, score_of
 
 
 @dataclass
@@ -34,6 +34,7 @@ class WorldsEpisode:
         seed: The episode's seed.
         environment_seed: What every copy is reset with.
         record: Takes every event in order.
+        keep_frame: Keeps the picture of an observation and returns its name; ``None`` where there is none.
     """
 
     key: EpisodeKey
@@ -45,6 +46,7 @@ class WorldsEpisode:
     seed: int
     environment_seed: int
     record: Record
+    keep_frame: KeepFrame = lambda _: None
 
     def play(self) -> EpisodeFinished | EpisodeFailed:
         """Play to the goal, until all worlds ended, or to the step limit."""
@@ -53,7 +55,7 @@ class WorldsEpisode:
         worlds: list[World] = []
         rounds = 0
         try:
-            worlds = self._begin()
+            worlds = self._begin(loop)
             success = self.goal.reached(self.environments[0].facts())
             while not success and rounds < self.goal.step_limit and not all(w.terminated for w in worlds):
                 success = self._round(loop, worlds, rounds)
@@ -61,14 +63,7 @@ class WorldsEpisode:
                 if self.config.sync_every and rounds % self.config.sync_every == 0 and not success:
                     self._resume_from_best(worlds)
         except GameError as error:
-            failed = EpisodeFailed(
-                episode=self.key,
-                failure=f"{type(error).__name__}: {error.what}",
-                steps=rounds,
-                interactions=loop.totals.interactions,
-            )
-            self.record(failed)
-            return failed
+            return loop.fail(error, steps=rounds)
         best = max(worlds, key=_standing)
         scores = [w.score for w in worlds if w.score is not None]
         ended = all(w.terminated for w in worlds)
@@ -90,9 +85,10 @@ class WorldsEpisode:
             seed=self.seed,
             environment_seed=self.environment_seed,
             record=self.record,
+            keep_frame=self.keep_frame,
         )
 
-    def _begin(self) -> list[World]:
+    def _begin(self, loop: Episode) -> list[World]:
         worlds = []
         self.player.start_episode(seed=derive_seed(self.seed, "player"))
         for environment, scorer in zip(self.environments, self.scorers, strict=True):
@@ -100,13 +96,7 @@ class WorldsEpisode:
             if scorer is not None:
                 scorer.start(observation)
             worlds.append(World(environment, observation, scorer, score=score_of(environment)))
-        self.record(
-            EpisodeStarted(
-                episode=self.key,
-                environment_seed=self.environment_seed,
-                first_observation=worlds[0].observation.text,
-            )
-        )
+        loop.record_start(worlds[0].observation)
         return worlds
 
     def _round(self, loop: Episode, worlds: list[World], number: int) -> bool:
@@ -126,20 +116,17 @@ class WorldsEpisode:
             transition, verdict, success = Transition(world.observation, None, world.observation), None, False
         else:
             transition, verdict, success = loop.act(world, action, (role.name,), number)
-        self.record(
-            StepTaken.of(
-                self.key,
-                number,
-                transition,
-                proposals=proposals,
-                decision=decision,
-                verdict=verdict,
-                proposal_verdicts=verdicts if any(v is not None for v in verdicts) else (),
-                recollections=recollections,
-                score=world.score,
-                goal_reached=success,
-                world=role.name,
-            )
+        loop.record_step(
+            world,
+            number,
+            transition,
+            proposals=proposals,
+            decision=decision,
+            verdict=verdict,
+            proposal_verdicts=verdicts,
+            recollections=recollections,
+            goal_reached=success,
+            member=role.name,
         )
         return success
 

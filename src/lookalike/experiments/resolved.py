@@ -1,0 +1,124 @@
+"""An experiment with nothing left to be guessed: which goals at which seeds under which conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lookalike.core.errors import UnknownNameError, UsageError
+from lookalike.core.types import Goal
+from lookalike.environments import load_goals
+from lookalike.experiments.conditions import (
+    Condition,
+    ExperimentSpec,
+    find_condition,
+    find_experiment,
+    parse_range,
+)
+from lookalike.store import EpisodeFailed, EpisodeFinished, EpisodeKey
+
+
+@dataclass(frozen=True)
+class PlayTask:
+    """One goal at one seed under one condition, with all the attempts it may need."""
+
+    condition: Condition
+    goal: Goal
+    seed: int
+    attempts: tuple[int, ...]
+
+    def key(self, attempt: int) -> EpisodeKey:
+        """Return the name of one attempt's episode."""
+        return EpisodeKey(condition=self.condition.name, goal=self.goal.name, seed=self.seed, attempt=attempt)
+
+    def __str__(self) -> str:
+        return f"{self.condition.name}, {self.goal.name}, seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class ResolvedExperiment:
+    """An experiment with nothing left to be guessed.
+
+    Attributes:
+        spec: As declared.
+        goals: In order of complexity.
+        seeds: Played seeds.
+        conditions: In the table's order.
+    """
+
+    spec: ExperimentSpec
+    goals: tuple[Goal, ...]
+    seeds: tuple[int, ...]
+    conditions: tuple[Condition, ...]
+
+    def tasks(self, ended: Mapping[EpisodeKey, EpisodeFinished | EpisodeFailed]) -> list[PlayTask]:
+        """Return what is still to be played, seed by seed so that a stopped run is balanced."""
+        tasks = []
+        for seed in self.seeds:
+            for goal in self.goals:
+                for condition in self.conditions:
+                    left = _attempts_left(condition, goal, seed, ended)
+                    if left:
+                        tasks.append(PlayTask(condition, goal, seed, left))
+        return tasks
+
+
+def _attempts_left(
+    condition: Condition, goal: Goal, seed: int, ended: Mapping[EpisodeKey, EpisodeFinished | EpisodeFailed]
+) -> tuple[int, ...]:
+    """Return the attempts not played yet; none where one succeeded (the rest is not needed)."""
+    left = []
+    for attempt in range(condition.attempts):
+        last = ended.get(EpisodeKey(condition=condition.name, goal=goal.name, seed=seed, attempt=attempt))
+        if isinstance(last, EpisodeFinished) and last.success:
+            return ()
+        if last is None:
+            left.append(attempt)
+    return tuple(left)
+
+
+def resolve(
+    name: str,
+    *,
+    seeds: Sequence[int] | None = None,
+    goals: Sequence[str] | None = None,
+    conditions: Sequence[str] | None = None,
+) -> ResolvedExperiment:
+    """Resolve an experiment's names.
+
+    Raises:
+        UnknownNameError: An experiment, goal or condition that there is not.
+        UsageError: A seed below 0, or no seeds.
+    """
+    spec = find_experiment(name)
+    known = {goal.name: goal for goal in load_goals(spec.environment)}
+    wanted = tuple(goals or spec.goals) or tuple(g.name for g in known.values() if g.in_paper_table)
+    for goal in wanted:
+        if goal not in known:
+            raise UnknownNameError(
+                "goal", goal, known, remedy=f"See `lookalike goals list {spec.environment}`."
+            )
+    chosen = tuple(seeds) if seeds is not None else parse_range(spec.seeds)
+    if not chosen or min(chosen) < 0:
+        raise UsageError(
+            "An experiment needs seeds of 0 or more.", got=chosen, expected="e.g. --seeds 1000-1019"
+        )
+    picked = sorted((known[g] for g in dict.fromkeys(wanted)), key=lambda g: g.complexity)
+    return ResolvedExperiment(
+        spec,
+        tuple(picked),
+        tuple(dict.fromkeys(chosen)),
+        tuple(find_condition(c) for c in dict.fromkeys(conditions or spec.conditions)),
+    )
+
+
+def resolve_again(configuration: Mapping[str, Any]) -> ResolvedExperiment:
+    """Return the experiment that a run was started with, from what its log says.
+
+    Conditions are taken from there and not by their names: the run goes on as it was begun, whatever the
+    conditions of those names mean by now.
+    """
+    asked = resolve(configuration["experiment"], seeds=configuration["seeds"], goals=configuration["goals"])
+    conditions = tuple(Condition.model_validate(entry) for entry in configuration["conditions"])
+    return ResolvedExperiment(asked.spec, asked.goals, asked.seeds, conditions)
