@@ -20,7 +20,7 @@ from lookalike.core.types import Observation
 from lookalike.environments import make_environment
 from lookalike.environments.supervised import Restart, SupervisedEnvironment
 from lookalike.environments.worker import EnvironmentWorker
-from lookalike.testing import NoisyTinyEnvironment, TinyEnvironment
+from lookalike.testing import Fault, NoisyTinyEnvironment, TinyEnvironment, make_faulty
 from lookalike.testing.conformance import check_environment
 
 FAULTY = "lookalike.testing.environments:make_faulty"
@@ -370,6 +370,36 @@ def test_a_malformed_answer_fails_at_once_with_real_processes():
         assert time.monotonic() - began < 2
     assert not isinstance(caught.value, EnvironmentDiedError | EnvironmentHungError)
     assert seen == []
+
+
+# --- the games that fail on demand
+
+
+@pytest.mark.parametrize("argument", ["hangs", "dies,step=900", "leaks,after=9000", "malformed,seed=5"])
+def test_faulty_games_keep_the_contract_until_their_fault_is_due(argument):
+    check_environment(lambda: make_faulty(argument))
+
+
+@pytest.mark.parametrize(
+    "argument",
+    ["", "sulks", "hangs,step=soon", "hangs,how=often", "dies,call=close", "dies,when=3", "leaks,seed=1+x"],
+)
+def test_a_fault_that_cannot_be_meant_is_refused(argument):
+    with pytest.raises(UsageError):
+        make_faulty(argument)
+
+
+def test_a_fault_strikes_when_all_its_conditions_hold(tmp_path):
+    fault = Fault.parse(f"how=c,step=3,seed=1+2,call=facts,after=5,once={tmp_path / 'mark'}")
+    due = {"step": 3, "seed": 2, "process_steps": 5}
+    assert fault.how == "c"
+    assert not fault.strikes("step", **due)
+    for change in ({"step": 2}, {"seed": 3}, {"process_steps": 4}):
+        assert not fault.strikes("facts", **{**due, **change})
+    assert not (tmp_path / "mark").exists()
+    assert fault.strikes("facts", **due)
+    assert not fault.strikes("facts", **due)
+    assert not Fault.parse("").strikes("step", **due)
 
 
 # --- many at once

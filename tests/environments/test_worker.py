@@ -164,8 +164,9 @@ def test_a_kill_from_outside_is_told():
         worker.reset(seed=1)
         assert worker.process_id is not None
         os.kill(worker.process_id, signal.SIGKILL)
-        with pytest.raises(EnvironmentDiedError, match="signal 9"):
+        with pytest.raises(EnvironmentDiedError, match="signal 9") as caught:
             worker.step("left")
+        assert "run fewer games at once" in (caught.value.remedy or "")
 
 
 @pytest.mark.parametrize("how", ["python", "c", "slowly"])
@@ -189,7 +190,7 @@ def test_a_game_within_its_limit_is_left_alone():
         assert [worker.step("look").observation.text for _ in range(4)]
 
 
-def test_a_death_that_has_nothing_to_do_with_memory_does_not_blame_it():
+def test_a_death_without_a_lack_of_memory_does_not_blame_it():
     with EnvironmentWorker(DyingEnvironment) as worker:
         worker.reset(seed=1)
         with pytest.raises(EnvironmentDiedError) as caught:

@@ -197,7 +197,7 @@ def encode_values(value: object, what: str) -> bytes:
         GameError: It is none, or is larger than a message may be.
     """
     try:
-        data = json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+        data = _ENCODER.encode(value).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise malformed(what, f"{error}: {_REPR.repr(value)}", "JSON values") from None
     if len(data) > MAX_JSON_BYTES:
@@ -221,6 +221,7 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
 
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)  # json.dumps would make one every time
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 
 

@@ -14,6 +14,7 @@ with it (the actions), and is kept until the game moves on.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, get_args
 
@@ -50,6 +51,11 @@ _NAMES = {
 }
 _FOLLOWERS = ((Kind.FACTS, FOLLOWED_BY_FACTS), (Kind.ACTIONS, FOLLOWED_BY_ACTIONS))
 _Decoded = TypeVar("_Decoded")
+_DEATH_REMEDY = "Reset to go on with a new process; the episode is lost."
+_DEATH_REMEDIES = {
+    -signal.SIGKILL: "Reset to go on. Somebody killed it: if it was the system, for lack of memory, give it "
+    "a lower memory_limit_mb or run fewer games at once."
+}
 _OUT_OF_MEMORY = ("MemoryError", "bad_alloc", "out of memory", "OutOfMemory", "annot allocate memory")
 
 
@@ -322,9 +328,7 @@ class EnvironmentWorker:
             f"The game's process ended in the middle of {_NAMES[kind]}.",
             got=f"{how}{': ' + last_words if last_words else ''}",
             expected="a process that lives until close()",
-            remedy=self._memory_remedy()
-            if memory
-            else "Reset to go on with a new process; the episode is lost.",
+            remedy=self._memory_remedy() if memory else _DEATH_REMEDIES.get(status or 0, _DEATH_REMEDY),
         )
 
     def _memory_remedy(self) -> str:

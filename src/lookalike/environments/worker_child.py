@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import fcntl
-import mmap
 import os
 import resource
 import signal
@@ -42,7 +41,6 @@ from lookalike.environments.wire import (
     malformed,
 )
 
-_RESERVE_BYTES = 16 << 20
 _SOON_S = 0.05
 """Facts that nobody asked for yet travel with a step's answer only where the step took less than this, so
 that they cannot use up the step's time limit."""
@@ -124,8 +122,6 @@ class _Server:
         self._environment = environment
         self._required = 0
         self._frame_shape: tuple[int, int] | None = None
-        # Given up when memory runs out, so that there is room for saying so.
-        self._reserve = mmap.mmap(-1, _RESERVE_BYTES)
 
     def hello(self) -> Message:
         """Return what the environment is and can do."""
@@ -167,9 +163,6 @@ class _Server:
     def _answered(self, request: Message) -> Message:
         try:
             return self._answer(request)
-        except MemoryError as error:
-            self._reserve.close()
-            return _error(error)
         except Exception as error:
             return _error(error)
 

@@ -241,8 +241,8 @@ class LeakingEnvironment(FaultyEnvironment):
     """Keeps 64 MiB of every step; where its fault has a moment, nothing until then, and then all it can get.
 
     Forms: ``python`` (an array, so that the end is a MemoryError); ``c`` (``malloc`` by a program that does
-    not look whether it got anything); ``slowly`` (a million small objects at a time: the interpreter has not
-    a byte left when it ends).
+    not look whether it got anything); ``slowly`` (a million small objects at a time, so that the interpreter
+    has nothing left to report with).
     """
 
     id = "tiny-leaking"
@@ -250,7 +250,8 @@ class LeakingEnvironment(FaultyEnvironment):
 
     def __init__(self, argument: str = "") -> None:
         super().__init__(argument)
-        self._kept: list[object] = []
+        self._kept: list[bytearray] = []
+        self._chain: tuple[object, ...] = ()
 
     def step(self, action: str) -> StepResult:
         """Play one command and forget to free what it took."""
@@ -271,8 +272,8 @@ class LeakingEnvironment(FaultyEnvironment):
             malloc.restype, malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
             ctypes.memset(malloc(_LEAK_MB << 20) or 0, 1, _LEAK_MB << 20)
         else:
-            for index in range(1_000_000):
-                self._kept.append((index, self._kept))
+            for _ in range(1_000_000):
+                self._chain = (self._chain,)
 
 
 class MalformedEnvironment(FaultyEnvironment):
