@@ -2,7 +2,7 @@
 
 from lookalike.recordings.commands import ShippedPlay, read_commands, shipped_play, shipped_play_path
 from lookalike.recordings.jsonl import write_jsonl
-from lookalike.recordings.reader import read_recording
+from lookalike.recordings.reader import read_recording, read_recordings
 from lookalike.recordings.recorder import Pace, Recorded, record_person, record_replay, render_video
 from lookalike.recordings.terminal import TerminalLook
 from lookalike.recordings.text_safety import normalise_whitespace
@@ -15,6 +15,7 @@ __all__ = [
     "normalise_whitespace",
     "read_commands",
     "read_recording",
+    "read_recordings",
     "record_person",
     "record_replay",
     "render_video",

@@ -26,7 +26,10 @@ def check_file(path: Path) -> None:
         ) from error
     except IsADirectoryError as error:
         raise RecordingError(
-            "The recording is a folder.", got=path, expected="a file", remedy="name one file in it"
+            "The recording is a folder, and no dataset that is known.",
+            got=path,
+            expected="a file, or a folder of LeRobot v3, Minari (HDF5) or exported tables",
+            remedy="name one file in it, or the dataset's own folder",
         ) from error
     except PermissionError as error:
         raise RecordingError(

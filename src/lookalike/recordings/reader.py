@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from lookalike.core.errors import RecordingError
 from lookalike.core.types import Demonstration, PlayerKind
 from lookalike.recordings.asciicast import read_asciicast
+from lookalike.recordings.datasets import Datasets, open_datasets
 from lookalike.recordings.files import check_file
 from lookalike.recordings.jsonl import FORMAT, read_jsonl
 from lookalike.recordings.terminal_video import read_terminal_video
@@ -25,24 +26,34 @@ def read_recording(
     environment: str | None = None,
     licence: str | None = None,
     player_kind: PlayerKind | None = None,
+    episode: int | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Demonstration:
-    """Read a recording of any kind: terminal video, transcript, asciicast v2, or our JSONL.
+    """Read a recording of any kind: terminal video, transcript, asciicast v2, our JSONL, or a dataset.
 
     What a file is, is decided by its content first and its suffix second. A log beside a video is not
-    looked at; it is read where it is named itself.
+    looked at; it is read where it is named itself. Datasets are LeRobot v3 and Minari folders and exported
+    runs; :func:`read_recordings` reads all of their episodes.
 
     Args:
         path: The recording.
         environment: Id of the environment it shows, where known.
         licence: SPDX expression; ``None`` takes the one in the file, or ``"unknown"``.
         player_kind: Who played; ``None`` takes what the file says, or ``"human"``.
+        episode: Which of a dataset's episodes, 0-based; ``None`` where there is only one.
         progress: Called with the finished fraction, 0 to 1.
 
     Raises:
-        RecordingError: The file cannot be read, or holds nothing to learn from.
+        RecordingError: The file cannot be read, holds nothing to learn from, or is a dataset of several
+            episodes and none was named.
     """
     path = Path(path)
+    datasets = open_datasets(path, environment=environment, licence=licence, player_kind=player_kind)
+    if datasets is not None or episode is not None:
+        demonstration = _only(path, datasets, episode)
+        if progress is not None:
+            progress(1.0)
+        return demonstration
     check_file(path)
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
@@ -65,6 +76,70 @@ def read_recording(
     if progress is not None:
         progress(1.0)
     return demonstration
+
+
+def read_recordings(
+    path: Path,
+    *,
+    environment: str | None = None,
+    licence: str | None = None,
+    player_kind: PlayerKind | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> Iterator[Demonstration]:
+    """Read all that a file or folder holds, one at a time: every episode of a dataset, or the one recording.
+
+    Episodes without a step are passed over.
+
+    Args:
+        path: As for :func:`read_recording`, like the other arguments.
+        environment: Id of the environment.
+        licence: SPDX expression.
+        player_kind: Who played.
+        progress: Called with the finished fraction, 0 to 1.
+
+    Raises:
+        RecordingError: Something in it cannot be read, or no episode has a step.
+    """
+    path = Path(path)
+    datasets = open_datasets(path, environment=environment, licence=licence, player_kind=player_kind)
+    if datasets is None:
+        yield read_recording(
+            path, environment=environment, licence=licence, player_kind=player_kind, progress=progress
+        )
+        return
+    found = False
+    for number in range(len(datasets)):
+        if datasets.has_steps(number):
+            found = True
+            yield datasets.demonstration(number)
+        if progress is not None:
+            progress((number + 1) / len(datasets))
+    if not found:
+        raise RecordingError(
+            "The dataset holds nothing to learn from.",
+            got=f"{path.name}: {len(datasets)} episodes without a step",
+            expected="an episode with a step",
+            remedy="export a run after something was played",
+        )
+
+
+def _only(path: Path, datasets: Datasets | None, episode: int | None) -> Demonstration:
+    """Return the named episode, or the only one."""
+    if datasets is None:
+        raise RecordingError(
+            "Only a dataset has episodes to choose from.",
+            got=f"{path.name}, episode {episode}",
+            expected="a LeRobot or Minari folder, or an exported run",
+            remedy="leave the episode out",
+        )
+    if episode is None and len(datasets) != 1:
+        raise RecordingError(
+            "This dataset holds several episodes; a demonstration is one.",
+            got=f"{path.name}: {len(datasets)} episodes",
+            expected=f"one of them: episode=0 to {len(datasets) - 1}",
+            remedy="name one (episode=0), or read all of them (read_recordings)",
+        )
+    return datasets.demonstration(episode or 0)
 
 
 def _kind(path: Path, head: bytes) -> str:
@@ -95,7 +170,7 @@ def _kind(path: Path, head: bytes) -> str:
     raise RecordingError(
         "What kind of recording this is cannot be told.",
         got=f"{path.name}: first bytes {head[:12]!r}",
-        expected="a video, a transcript (.txt), an asciicast (.cast) or a JSONL log (.jsonl)",
+        expected="a video, a transcript (.txt), an asciicast (.cast), a JSONL log (.jsonl) or a dataset",
         remedy="check the file, or give it the suffix of what it is",
     )
 

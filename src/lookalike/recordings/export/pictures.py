@@ -12,6 +12,8 @@ from lookalike.core.types import Frame
 
 MAX_PICTURE_PIXELS = 64_000_000
 """Largest picture decoded (8K is 33 million)."""
+MAX_PICTURE_BYTES = 256 * 1024 * 1024
+"""Largest picture file read."""
 
 
 def encode_png(frame: Frame) -> bytes:
