@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from lookalike.core.errors import UsageError
+from lookalike.core.errors import EnvironmentDiedError, UsageError
 from lookalike.core.seeds import derive_seed
 from lookalike.core.types import Goal, Predicate
 from lookalike.environments import find_goal, registry
 from lookalike.experiments import play_episode
+from lookalike.experiments import session as session_module
 from lookalike.experiments.budget import Budget
 from lookalike.experiments.conditions import find_condition
 from lookalike.experiments.session import Session, SessionSetup, with_threads
@@ -99,6 +100,30 @@ def test_a_game_that_hangs_is_killed_brought_back_once_and_counted(monkeypatch):
     assert (restart.step, restart.replayed) == (1, 1)
     assert "EnvironmentHungError" in restart.failure
     assert sum(isinstance(e, EpisodeStarted) for e in events) == 1
+
+
+@pytest.mark.parametrize(("starts_that_die", "ends"), [(1, EpisodeFinished), (2, EpisodeFailed)])
+def test_a_game_that_dies_while_it_starts_is_started_once_more(monkeypatch, starts_that_die, ends):
+    starts: list = []
+    make = session_module.make_environment
+
+    def dying(*arguments, **options):
+        starts.append(1)
+        if len(starts) <= starts_that_die:
+            raise EnvironmentDiedError("The game's process ended in the middle of start.")
+        return make(*arguments, **options)
+
+    monkeypatch.setattr(session_module, "make_environment", dying)
+    session = Session(setup())
+    events: list = []
+    try:
+        ended = session.play(
+            find_condition("random"), find_goal(CAVE, "lamp"), seed=4, attempt=0, record=events.append
+        )
+    finally:
+        session.close()
+    assert isinstance(ended, ends)
+    assert (len(starts), events[-1]) == (2, ended)
 
 
 def test_an_episode_is_paused_at_its_budget_and_goes_on_under_a_higher_one():

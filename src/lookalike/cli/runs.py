@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lookalike.cli.failures import keep
-from lookalike.cli.options import BudgetOptions, JsonOption, usage_error
+from lookalike.cli.options import BudgetOptions, JsonOption, LicenceOption, usage_error
 from lookalike.cli.output import emit, emit_json, emit_table, progress, say
 
 if TYPE_CHECKING:
@@ -45,11 +45,14 @@ def list_(store: StoreOption = None, as_json: JsonOption = False) -> None:
     if as_json:
         emit_json([_described(run, where) for where, run in found])
         return
+    if not found:
+        emit(f"No runs under {store or RUNS_FOLDER}. Begin one: lookalike experiment run NAME")
+        return
     emit_table(
         "Runs",
         ("run", "status", "episodes", "failed", "events", "last written", "store"),
         [
-            (r.run_id, _status(r), r.episodes, r.failures, r.events, _when(r.updated_at), where)
+            (r.run_id, _status(r), r.episodes, r.failures, r.events, _when(r.updated_at), _place(where))
             for where, r in found
         ],
     )
@@ -139,6 +142,7 @@ def export(
     run: RunArgument,
     out: Annotated[Path, typer.Option("--out", help="File or folder to write; must not exist yet.")],
     format_: Annotated[str, typer.Option("--format", help="parquet, jsonl, lerobot or minari.")] = "parquet",
+    licence: LicenceOption = "unknown",
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -279,6 +283,11 @@ def _when(seconds: float | None) -> str:
     if seconds is None:
         return "unknown"
     return datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _place(where: str) -> str:
+    """Return a store as it is typed: a folder for its file."""
+    return str(Path(where).parent) if Path(where).name == STORE_FILE else where
 
 
 def _short(value: object) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lookalike.core.errors import UsageError
+from lookalike.core.errors import EnvironmentDiedError, EnvironmentHungError, UsageError
 from lookalike.core.protocols import Environment, LanguageModel, Player, ResponseCache
 from lookalike.core.seeds import derive_seed
 from lookalike.core.types import Goal, Observation
@@ -197,7 +197,12 @@ class Session:
         key = EpisodeKey(condition=condition.name, goal=goal.name, seed=seed, attempt=attempt)
         own_seed = derive_seed(seed, self.setup.environment, goal.name, condition.name, attempt)
         worlds = len(config.roles) if config.mode == "worlds" else 1
-        games = self._reserve(worlds)
+        try:
+            games = self._reserve(worlds)
+        except (EnvironmentDiedError, EnvironmentHungError) as error:
+            failed = EpisodeFailed(episode=key, failure=f"{type(error).__name__}: {error.what}")
+            record(failed)
+            return failed
         scorers = [RewardModelScorer(self._plan) if self._plan is not None else None for _ in range(worlds)]
         if not config.needs_reward_model:
             scorers = [None] * worlds
@@ -276,10 +281,17 @@ class Session:
 
     def _reserve(self, count: int) -> list[Environment]:
         while len(self._games) < count:
-            limit = self.setup.step_time_limit_s
-            game = make_environment(self.setup.environment, step_time_limit_s=limit)
+            game = self._start_game()
             self._games.append(SupervisedEnvironment(game, on_restart=self._restarted))
         return list(self._games[:count])
+
+    def _start_game(self) -> Environment:
+        """Start a game; one that dies or hangs on the way is started once more."""
+        limit = self.setup.step_time_limit_s
+        try:
+            return make_environment(self.setup.environment, step_time_limit_s=limit)
+        except (EnvironmentDiedError, EnvironmentHungError):
+            return make_environment(self.setup.environment, step_time_limit_s=limit)
 
     def _restarted(self, restart: Restart) -> None:
         if self._on_restart is not None:
@@ -309,6 +321,7 @@ class _Meter:
             EpisodeBudgetReached: The episode may not go on.
         """
         if not isinstance(event, StepTaken):
+            self._since = time.perf_counter()  # starting a game is no step
             self._record(event)
             return
         now = time.perf_counter()
