@@ -150,7 +150,15 @@ def export(
     from lookalike.recordings.export import export_run
 
     with _found(run, store) as (log, run_id), progress(f"Exporting {run_id}") as advance:
-        report = export_run(log, run_id, format=format_, out=out, files=_files(log, run_id), progress=advance)
+        report = export_run(
+            log,
+            run_id,
+            format=format_,
+            out=out,
+            files=_files(log, run_id),
+            licence=licence,
+            progress=advance,
+        )
     if as_json:
         emit_json(report)
         return
