@@ -11,8 +11,8 @@ import os
 import socket
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -153,17 +153,9 @@ class Database(ABC):
     def rollback(self) -> None:
         """Undo the transaction, where there still is one; never raises."""
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self) -> AbstractContextManager[None]:
         """Run a block as one write transaction: all of it, or nothing."""
-        with self.lock:
-            self.begin()
-            try:
-                yield
-                self.commit()
-            except BaseException:
-                self.rollback()
-                raise
+        return _Transaction(self)
 
     @abstractmethod
     def take_turns(self, what: str) -> None:
@@ -198,6 +190,36 @@ class Database(ABC):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class _Transaction:
+    """A class and no generator: small appends are many."""
+
+    __slots__ = ("_database",)
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def __enter__(self) -> None:
+        self._database.lock.acquire()
+        try:
+            self._database.begin()
+        except BaseException:
+            self._database.lock.release()
+            raise
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                try:
+                    self._database.commit()
+                except BaseException:
+                    self._database.rollback()
+                    raise
+            else:
+                self._database.rollback()
+        finally:
+            self._database.lock.release()
 
 
 def missing_migrations(schema: Schema, applied: Iterable[str], where: str) -> list[Migration]:

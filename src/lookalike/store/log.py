@@ -13,10 +13,9 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from lookalike.core.errors import StoreError
 from lookalike.core.ids import canonical_json, hash_json
@@ -26,12 +25,10 @@ from lookalike.store.events import (
     EpisodeFailed,
     EpisodeFinished,
     EpisodeKey,
-    EpisodeStarted,
     Event,
     RunFinished,
     RunStarted,
     ends_episode,
-    episode_of,
     is_incident,
 )
 from lookalike.store.files import FileStore
@@ -50,14 +47,16 @@ from lookalike.store.verify import VerifyReport, verify_run
 _PAGE = 512
 """Events read at once: a long run is never held in memory as a whole."""
 
-_MOVE_HEAD = """UPDATE runs SET events = :events, chain = :chain, keys = :keys,
-        episodes = episodes + :ended, failures = failures + :failed, updated_at = :at,
-        status = :status, reason = CASE WHEN :ends = 1 THEN :reason ELSE reason END
+# A batch of steps moves two numbers and a hash; only one in which episodes begin or end, or after which the
+# run itself has ended, changes the rest.
+_MOVE_HEAD = """UPDATE runs SET events = :events, chain = :chain, updated_at = :at, status = 'running'
     WHERE run = :run AND events = :before"""
+_COUNT = """UPDATE runs SET keys = :keys, episodes = episodes + :ended, failures = failures + :failed
+    WHERE run = :run"""
+_END = "UPDATE runs SET status = :status, reason = :reason WHERE run = :run"
 
 
-@dataclass(frozen=True)
-class _Head:
+class _Head(NamedTuple):
     """Where a run stands.
 
     Attributes:
@@ -72,30 +71,32 @@ class _Head:
     events: int
     chain: bytes
     keys: int
-    open: dict[str, int] = field(default_factory=dict)
+    open: dict[str, int]
 
 
-@dataclass
 class _Batch:
     """What one transaction appends.
 
     Attributes:
         events: Rows of the table of that name.
-        new: Rows of new episodes.
+        new: Rows of new episodes, by number.
         started: Event number by episode number, where the batch starts one (again).
         ended: Likewise, where it ends one.
         failed: How many of ``ended`` failed.
-        last: Its last event.
         at: The last event's time, in seconds since 1970.
+        end: The last event, where it says that the run ended.
     """
 
-    events: list[Row] = field(default_factory=list)
-    new: dict[int, Row] = field(default_factory=dict)
-    started: dict[int, int] = field(default_factory=dict)
-    ended: dict[int, int] = field(default_factory=dict)
-    failed: int = 0
-    last: Event | None = None
-    at: float = 0.0
+    __slots__ = ("at", "end", "ended", "events", "failed", "new", "started")
+
+    def __init__(self) -> None:
+        self.events: list[Row] = []
+        self.new: dict[int, Row] = {}
+        self.started: dict[int, int] = {}
+        self.ended: dict[int, int] = {}
+        self.failed = 0
+        self.at = 0.0
+        self.end: RunFinished | None = None
 
 
 class EventLog:
@@ -262,7 +263,7 @@ class EventLog:
                 raise StoreError(
                     "The store changed under a transaction.", got=self.location, remedy="run it again"
                 )
-        self._write(batch)
+        self._write(moved, batch)
         self._heads[run_id] = moved
 
     def _read_head(self, run_id: str) -> _Head:
@@ -275,33 +276,42 @@ class EventLog:
                 got=self.location,
                 remedy="start it first (start_run), or see what there is: lookalike runs list",
             )
-        return _Head(*found[0])
+        run, events, chain, keys = found[0]
+        return _Head(run, events, chain, keys, {})
 
     def _prepare(self, run_id: str, head: _Head, events: tuple[Event, ...]) -> tuple[_Batch, _Head]:
         """Turn events into rows; nothing is written yet."""
-        batch, chain, keys, still_open = _Batch(), head.chain, head.keys, dict(head.open)
-        for number, event in enumerate(events, first_id(head.run) + head.events):
+        batch, chain, keys, still_open = _Batch(), head.chain, head.keys, head.open
+        base, number = first_id(head.run), first_id(head.run) + head.events
+        last_key, name, episode = None, "", None
+        for event in events:
             body, measured = canonical_bytes(event), event.measured
             chain = hashlib.sha256(chain + body).digest()
-            at = self._clock() if measured.at is None else measured.at
-            name, episode = episode_of(event), None
-            if name is not None:
-                episode = still_open.get(name)
+            batch.at = self._clock() if measured.at is None else measured.at
+            key = None if isinstance(event, RunStarted | RunFinished) else event.episode
+            if key is None:
+                last_key, episode = None, None
+            elif key is not last_key:
+                last_key, name = key, str(key)
+                episode = still_open.get(name) or self._find_open(run_id, head, name, batch)
                 if episode is None:
-                    episode = self._find_open(run_id, head, name, batch)
-                if episode is None:
-                    episode, keys = first_id(head.run) + keys, keys + 1
+                    episode, keys = base + keys, keys + 1
                     batch.new[episode] = (episode, head.run, name, None, None)
-                still_open[name] = episode
-                if isinstance(event, EpisodeStarted):
+                if name not in still_open:
+                    still_open = still_open | {name: episode}
+            if event.kind != "step_taken" and episode is not None:
+                if event.kind == "episode_started":
                     batch.started[episode] = number
                 elif ends_episode(event):
                     batch.ended[episode] = number
-                    batch.failed += isinstance(event, EpisodeFailed)
-                    del still_open[name]
-            batch.events.append((number, episode, event.kind, at, body, measured_bytes(measured), chain))
-            batch.last, batch.at = event, at
-        return batch, _Head(head.run, head.events + len(events), chain, keys, still_open)
+                    batch.failed += event.kind == "episode_failed"
+                    still_open = {n: e for n, e in still_open.items() if e != episode}
+                    last_key = None
+            row = (number, episode, event.kind, batch.at, body, measured_bytes(measured), chain)
+            batch.events.append(row)
+            number += 1
+        batch.end = event if isinstance(event, RunFinished) else None
+        return batch, _Head(head.run, number - base, chain, keys, still_open)
 
     def _find_open(self, run_id: str, head: _Head, name: str, batch: _Batch) -> int | None:
         """Return the number of an episode that is there and has not ended; ``None`` for a new one."""
@@ -327,25 +337,17 @@ class EventLog:
 
     def _move_head(self, head: _Head, moved: _Head, batch: _Batch) -> bool:
         """Move the run's head, unless another process did since it was read; return whether it moved."""
-        end = batch.last if isinstance(batch.last, RunFinished) else None
-        return bool(
-            self._database.update(
-                _MOVE_HEAD,
-                events=moved.events,
-                chain=moved.chain,
-                keys=moved.keys,
-                ended=len(batch.ended),
-                failed=batch.failed,
-                at=batch.at,
-                status="running" if end is None else end.status,
-                ends=0 if end is None else 1,
-                reason=None if end is None else end.reason,
-                run=head.run,
-                before=head.events,
-            )
+        changed = self._database.update(
+            _MOVE_HEAD,
+            events=moved.events,
+            chain=moved.chain,
+            at=batch.at,
+            run=head.run,
+            before=head.events,
         )
+        return changed == 1
 
-    def _write(self, batch: _Batch) -> None:
+    def _write(self, head: _Head, batch: _Batch) -> None:
         db = self._database
         if batch.new:
             db.insert("episodes", EPISODE_COLUMNS, list(batch.new.values()))
@@ -353,6 +355,11 @@ class EventLog:
             db.execute("UPDATE episodes SET started = :n WHERE id = :id", n=number, id=episode)
         for episode, number in batch.ended.items():
             db.execute("UPDATE episodes SET ended = :n WHERE id = :id", n=number, id=episode)
+        if batch.new or batch.ended:
+            ended, failed = len(batch.ended), batch.failed
+            db.execute(_COUNT, keys=head.keys, ended=ended, failed=failed, run=head.run)
+        if batch.end is not None:
+            db.execute(_END, status=batch.end.status, reason=batch.end.reason, run=head.run)
         db.insert("events", EVENT_COLUMNS, batch.events)
 
     def events(
