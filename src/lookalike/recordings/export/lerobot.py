@@ -52,8 +52,7 @@ from lookalike.recordings.export.statistics import FeatureStatistics
 from lookalike.recordings.export.tables import Table
 from lookalike.recordings.export.target import new_target
 from lookalike.recordings.export.tracks import EpisodeTracks, RunFacts, Track, episodes_of
-from lookalike.store import EventLog, StepTaken
-from lookalike.store.files import FileStore
+from lookalike.store import EventLog, FileStore, StepTaken
 
 NOT_HELD = (
     "proposals, their verdicts, votes, ties, dissent and recollections",

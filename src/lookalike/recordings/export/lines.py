@@ -17,7 +17,7 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -26,11 +26,9 @@ from lookalike.core.errors import RecordingError, StoreError
 from lookalike.core.ids import hash_bytes
 from lookalike.recordings.export.report import ExportReport, Progress
 from lookalike.recordings.export.target import new_target
-from lookalike.recordings.export.tracks import RunFacts
 from lookalike.recordings.files import check_file
 from lookalike.store import (
-    EpisodeFailed,
-    EpisodeFinished,
+    EpisodeKey,
     EpisodeStarted,
     Event,
     EventLog,
@@ -65,11 +63,10 @@ class KeptFrame:
 def write_lines(
     log: EventLog,
     run_id: str,
-    facts: RunFacts,
     *,
     out: Path,
     files: FileStore | None,
-    whole: bool,
+    wanted: Collection[EpisodeKey] | None,
     progress: Progress,
 ) -> ExportReport:
     """Write a run's events as lines.
@@ -77,36 +74,32 @@ def write_lines(
     Args:
         log: Where the run is.
         run_id: Which.
-        facts: Its wanted episodes.
         out: The file.
         files: Its pictures, or ``None`` to leave them out.
-        whole: Every episode is wanted, begun ones too.
-        progress: Takes episodes done, episodes in all and a few words.
+        wanted: Only these episodes, and the run's own events; ``None`` for every event.
+        progress: Takes events looked at, events in all and a few words.
 
     Raises:
         RecordingError: The target exists or cannot be written.
         StoreError: An event or a picture is damaged.
     """
-    wanted = None if whole else frozenset(map(str, facts.keys))
-    counts = _Counts(wanted)
+    counts = _Counts(None if wanted is None else frozenset(map(str, wanted)))
+    total = log.summary(run_id).events
     with new_target(out) as made, made.open("wb") as file:
         writer = _LineWriter(file, files)
         head = {"kind": "export_started", "format": FORMAT, "version": VERSION, "run_id": run_id}
         file.write(_dump(head))
-        for event in log.events(run_id):
-            if not counts.take(event):
-                continue
-            writer.add(event)
-            if counts.events % _REPORT_EVERY == 0:
-                progress(counts.ended, len(facts.keys), f"{counts.events} events")
+        for number, event in enumerate(log.events(run_id), start=1):
+            if counts.take(event):
+                writer.add(event)
+            if number % _REPORT_EVERY == 0:
+                progress(number, max(total, number), "events")
         tail = {"kind": "export_ended", "lines": writer.lines, "sha256": writer.digest.hexdigest()}
         file.write(_dump(tail))
-    progress(len(facts.keys), len(facts.keys), f"{counts.events} events")
+    progress(total, total, "events")
     lost = []
     if writer.missed:
         lost.append("pictures: only their SHA-256 names, because the run's files were not given")
-    if not whole:
-        lost.append("episodes that were not asked for")
     return ExportReport((out,), len(counts.begun), counts.steps, tuple(lost))
 
 
@@ -197,21 +190,19 @@ class _Counts:
 
     def __init__(self, wanted: frozenset[str] | None) -> None:
         self._wanted = wanted
-        self.events = self.steps = self.ended = 0
+        self.steps = 0
         self.begun: set[str] = set()
 
     def take(self, event: Event) -> bool:
         """Return whether the event is wanted, and count it if so."""
-        if not isinstance(event, RunStarted | RunFinished):
-            key = str(event.episode)
-            if self._wanted is not None and key not in self._wanted:
-                return False
-            if isinstance(event, EpisodeStarted):
-                self.begun.add(key)
-            self.steps += isinstance(event, StepTaken)
-            ends = isinstance(event, EpisodeFinished | EpisodeFailed)
-            self.ended += ends and not getattr(event, "will_retry", False)
-        self.events += 1
+        if isinstance(event, RunStarted | RunFinished):
+            return True
+        key = str(event.episode)
+        if self._wanted is not None and key not in self._wanted:
+            return False
+        if isinstance(event, EpisodeStarted):
+            self.begun.add(key)
+        self.steps += isinstance(event, StepTaken)
         return True
 
 

@@ -20,8 +20,7 @@ from lookalike.recordings.export.dataset import (
 from lookalike.recordings.export.lines import import_run
 from lookalike.recordings.export.meta import run_metadata, track_metadata
 from lookalike.recordings.export.tracks import EpisodeTracks, RunFacts, Track, episodes_of, survey
-from lookalike.store import EventLog
-from lookalike.store.files import FileStore
+from lookalike.store import EventLog, FileStore
 
 _RUN = "read"
 
@@ -65,7 +64,7 @@ class RunLines:
         """Read one trajectory; see :class:`~lookalike.recordings.export.dataset.Dataset`."""
         check_index(self.path, index, len(self))
         key, number, _ = self._where[index]
-        one = RunFacts(self._facts.started, (key,), self._facts.events)
+        one = RunFacts(self._facts.started, (key,))
         episode = next(self._episodes(one))
         track = episode.tracks[number]
         about = track_metadata(self._facts, episode, track)

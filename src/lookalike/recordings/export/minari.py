@@ -33,8 +33,7 @@ from lookalike.recordings.export.optional import need
 from lookalike.recordings.export.report import ExportReport, Progress
 from lookalike.recordings.export.target import new_target
 from lookalike.recordings.export.tracks import EpisodeTracks, RunFacts, Track, episodes_of
-from lookalike.store import EventLog
-from lookalike.store.files import FileStore
+from lookalike.store import EventLog, FileStore
 
 NOT_HELD = (
     "proposals, their verdicts, votes, ties, dissent and recollections",

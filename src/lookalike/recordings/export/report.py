@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 Progress = Callable[[int, int, str], None]
-"""Called with episodes done, episodes in all, and a few words."""
+"""Called with what is done, how much there is in all, and a few words."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -13,8 +14,7 @@ from lookalike.recordings.export.report import ExportReport, Progress
 from lookalike.recordings.export.tables import write_tables
 from lookalike.recordings.export.target import refuse_existing
 from lookalike.recordings.export.tracks import Episodes, survey
-from lookalike.store import EventLog
-from lookalike.store.files import FileStore
+from lookalike.store import EventLog, FileStore
 
 ExportFormat = Literal["jsonl", "parquet", "lerobot", "minari"]
 EXPORT_FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
@@ -45,7 +45,7 @@ def export_run(
         episodes: ``"finished"`` for those that ended (failed ones too), a collection of keys, or ``None``
             for all that were begun.
         licence: SPDX expression that the exported play is given.
-        progress: Called with episodes done, episodes in all, and a few words.
+        progress: Called with episodes (for ``jsonl``: events) done, how many in all, and a few words.
 
     Returns:
         What was written, and what of the run the format could not hold.
@@ -60,17 +60,13 @@ def export_run(
         raise UnknownNameError("export format", format, EXPORT_FORMATS)
     out = Path(out)
     refuse_existing(out)
-    report_progress: Progress = progress or (lambda _done, _total, _text: None)
-    facts = survey(log, run_id, episodes)
-    report_progress(0, len(facts.keys), f"{facts.events} events")
+    tell: Progress = progress or (lambda _done, _total, _text: None)
+    lost = () if episodes is None else ("episodes that were not asked for",)
     if format == "jsonl":
-        return write_lines(
-            log, run_id, facts, out=out, files=files, whole=episodes is None, progress=report_progress
-        )
-    report = _WRITERS[format](
-        log, run_id, facts, out=out, files=files, licence=licence, progress=report_progress
-    )
-    if episodes is None:
-        return report
-    lost = (*report.not_held, "episodes that were not asked for")
-    return ExportReport(report.paths, report.episodes, report.steps, lost)
+        wanted = None if episodes is None else survey(log, run_id, episodes).keys
+        report = write_lines(log, run_id, out=out, files=files, wanted=wanted, progress=tell)
+    else:
+        facts = survey(log, run_id, episodes)
+        tell(0, len(facts.keys), "episodes")
+        report = _WRITERS[format](log, run_id, facts, out=out, files=files, licence=licence, progress=tell)
+    return replace(report, not_held=(*report.not_held, *lost))

@@ -22,12 +22,12 @@ from lookalike.store import (
     EpisodeFailed,
     EpisodeFinished,
     EventLog,
+    FileStore,
     Measured,
     StepTaken,
     UsageRecord,
     VerdictRecord,
 )
-from lookalike.store.files import FileStore
 
 NOT_HELD = (
     "attempts at an episode that were broken off and started over",

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from lookalike.core.errors import StoreError
+from lookalike.core.errors import StoreError, UsageError
 from lookalike.store import (
     EpisodeFailed,
     EpisodeFinished,
@@ -84,13 +84,11 @@ class RunFacts:
 
     Attributes:
         started: Its first event.
-        keys: The wanted episodes, in the order they began.
-        events: How many events the log has of it.
+        keys: The wanted episodes, in the order they began, ended, or were asked for.
     """
 
     started: RunStarted
     keys: tuple[EpisodeKey, ...]
-    events: int
 
     @property
     def environment(self) -> str | None:
@@ -100,23 +98,12 @@ class RunFacts:
 
 
 def survey(log: EventLog, run_id: str, episodes: Episodes) -> RunFacts:
-    """Find a run's wanted episodes, in one pass that keeps nothing else.
+    """Find a run's wanted episodes; where all are wanted, in one pass that keeps nothing else.
 
     Raises:
         StoreError: There is no such run, no such episode in it, or its first event is missing.
     """
-    if episodes is not None and not isinstance(episodes, str):
-        wanted: set[EpisodeKey] | None = set(episodes)
-    else:
-        wanted = set(log.finished_episodes(run_id)) if episodes == "finished" else None
-    begun: dict[EpisodeKey, None] = {}
-    first: Event | None = None
-    count = 0
-    for event in log.events(run_id):
-        first = first or event
-        count += 1
-        if isinstance(event, EpisodeStarted) and (wanted is None or event.episode in wanted):
-            begun[event.episode] = None
+    first = next(log.events(run_id), None)
     if not isinstance(first, RunStarted):
         raise StoreError(
             f"The run {run_id!r} has no beginning.",
@@ -124,14 +111,27 @@ def survey(log: EventLog, run_id: str, episodes: Episodes) -> RunFacts:
             expected="run_started as its first event",
             remedy="see what is wrong: lookalike runs verify",
         )
-    if wanted is not None and episodes != "finished" and (missing := sorted(wanted - set(begun), key=str)):
-        raise StoreError(
-            f"The run {run_id!r} has no such episode.",
-            got=str(missing[0]),
-            expected="the key of an episode that was begun: condition/goal/seed/attempt",
-            remedy="see what there is: lookalike runs show",
-        )
-    return RunFacts(first, tuple(begun), count)
+    if episodes is None:
+        begun = dict.fromkeys(e.episode for e in log.events(run_id) if isinstance(e, EpisodeStarted))
+        return RunFacts(first, tuple(begun))
+    if isinstance(episodes, str):
+        if episodes != "finished":
+            raise UsageError(
+                "These episodes cannot be meant.",
+                got=repr(episodes),
+                expected="'finished', episode keys, or None for all",
+            )
+        return RunFacts(first, tuple(log.ended_keys(run_id)))
+    wanted = tuple(dict.fromkeys(episodes))
+    for key in wanted:
+        if next(log.events(run_id, episode=key), None) is None:
+            raise StoreError(
+                f"The run {run_id!r} has no such episode.",
+                got=str(key),
+                expected="the key of an episode that was begun: condition/goal/seed/attempt",
+                remedy="see what there is: lookalike runs show",
+            )
+    return RunFacts(first, wanted)
 
 
 def episodes_of(log: EventLog, run_id: str, facts: RunFacts) -> Iterator[EpisodeTracks]:
