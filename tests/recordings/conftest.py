@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from export_runs import Runs, make_runs
 from recording_games import record_play
 
 from lookalike.core.types import Demonstration
@@ -28,3 +29,9 @@ def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("short") / "short.mp4"
     record_play(out, 3)
     return out
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """Runs to export, in a log."""
+    return make_runs(tmp_path_factory.mktemp("runs"))
