@@ -113,6 +113,36 @@ def test_a_run_goes_on_from_its_log_alone(run, tmp_path):
         resume_run(NAME, store=str(out))
 
 
+def test_a_given_reward_model_is_not_written_anew_to_go_on(
+    no_plots, reward_model_path, monkeypatch, tmp_path
+):
+    def never(*a, **k):
+        raise AssertionError("nobody needs the recording")
+
+    monkeypatch.setattr(runner, "watch_play", never)
+    given = {"seeds": [1000], "goals": ["lamp"], "conditions": ["expert-alone", "random"]}
+    whole = run_experiment(NAME, out=tmp_path, reward_model=reward_model_path, **given)
+    assert resume_run(NAME, store=str(tmp_path)) == whole
+
+
+def test_the_reward_model_is_there_before_the_run(run, monkeypatch, tmp_path):
+    def killed(*a, **k):
+        raise SystemExit("as if killed just after")
+
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr(runner, "Playing", killed)
+        run(tmp_path, conditions=["expert-alone"])
+    before = (tmp_path / "reward-model.yaml").read_bytes()
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr(EventLog, "start_run", killed)
+        run(tmp_path, conditions=["expert-alone"], without=["milestone:get-lamp"])
+    assert (tmp_path / "reward-model.yaml").read_bytes() == before  # a run that goes on keeps its own
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        patch.setattr(EventLog, "start_run", killed)
+        run(tmp_path / "new", conditions=["expert-alone"])
+    assert (tmp_path / "new" / "reward-model.yaml").exists()
+
+
 def test_a_signal_stops_after_the_step_and_loses_none(run, tmp_path):
     whole = run(tmp_path / "whole", goals=["lit-with-rod"], conditions=["random"])
 

@@ -28,6 +28,8 @@ from lookalike.rewards import RewardModel, load_reward_model, save_reward_model
 from lookalike.store import EventLog, open_log
 
 REWARD_MODEL_FILE = "reward-model.yaml"
+GIVEN = "reward_model_given"
+"""In a run's configuration where its reward model was not written from the experiment's own recording."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +90,17 @@ def run_experiment(
     options = replace(options or RunOptions(), **more)
     asked = resolve(name, seeds=seeds, goals=goals, conditions=conditions)
     out.mkdir(parents=True, exist_ok=True)
-    watched = _watch_if_needed(asked, out, reward_model, options.progress)
+    watched = _watch_if_needed(asked, out, options.progress, given=reward_model is not None)
     document = _document(watched, reward_model, without)
-    return _carry_out(asked, out=out, watched=watched, document=document, model=model, options=options)
+    return _carry_out(
+        asked,
+        out=out,
+        watched=watched,
+        document=document,
+        given=reward_model is not None,
+        model=model,
+        options=options,
+    )
 
 
 def resume_run(
@@ -114,11 +124,18 @@ def resume_run(
         configuration = log.configuration(run_id)
         folder = out or _folder_of(log, run_id)
     asked = resolve_again(configuration)
-    watched = _watch_if_needed(asked, folder, None, options.progress)
+    given = bool(configuration.get(GIVEN, False))
+    watched = _watch_if_needed(asked, folder, options.progress, given=given)
     document = _kept_document(folder, configuration["reward_model"])
     options = replace(options, store=store, run=run_id)
     return _carry_out(
-        asked, out=folder, watched=watched, document=document, model=configuration["model"], options=options
+        asked,
+        out=folder,
+        watched=watched,
+        document=document,
+        given=given,
+        model=configuration["model"],
+        options=options,
     )
 
 
@@ -155,6 +172,7 @@ def _carry_out(
     out: Path,
     watched: Watched | None,
     document: RewardModel | None,
+    given: bool,
     model: str,
     options: RunOptions,
 ) -> ExperimentResult:
@@ -174,12 +192,10 @@ def _carry_out(
         flush_after_s=0.0 if options.budgets.run else 0.05,
         paid=model != "embedded",
     )
-    described = _describe(asked, setup)
+    described = _describe(asked, setup, given=given)
     run_id = options.run or asked.spec.name
     with open_log(store) as log, log.hold(run_id):
-        log.start_run(run_id, described, package_version=lookalike.__version__, folder=str(out.resolve()))
-        if document is not None:
-            save_reward_model(document, out / REWARD_MODEL_FILE)
+        _start(log, run_id, described, document, out)
         playing = Playing(
             asked,
             setup,
@@ -200,6 +216,22 @@ def _carry_out(
     return result
 
 
+def _start(
+    log: EventLog, run_id: str, described: Mapping[str, Any], document: RewardModel | None, out: Path
+) -> None:
+    """Begin the run, or go on with it, with its reward model beside it.
+
+    The reward model comes first where the run is new: killed between the two, the run could not be resumed.
+    Otherwise it comes last, so that a run of that name that was asked for something else is left alone.
+    """
+    known = any(found.run_id == run_id for found in log.runs())
+    if document is not None and not known:
+        save_reward_model(document, out / REWARD_MODEL_FILE)
+    log.start_run(run_id, described, package_version=lookalike.__version__, folder=str(out.resolve()))
+    if document is not None and known:
+        save_reward_model(document, out / REWARD_MODEL_FILE)
+
+
 def _refuse_unknown_prices(asked: ResolvedExperiment, model: str, budgets: Budgets) -> None:
     """Refuse a limit of money that nobody could keep."""
     if not budgets.in_money or all(c.player not in ASKS_A_MODEL for c in asked.conditions):
@@ -211,16 +243,17 @@ def _refuse_unknown_prices(asked: ResolvedExperiment, model: str, budgets: Budge
             "A budget of money needs a price, and none is known for this model.",
             got=model,
             expected="an entry for it in the price file",
-            remedy="add one (docs/models.md), or limit --max-calls or --max-tokens instead",
+            remedy="add one (docs/models.md), or limit calls or tokens instead (--limit calls=1000)",
         )
 
 
 def _watch_if_needed(
-    asked: ResolvedExperiment, out: Path, reward_model: Path | None, progress: Advance | None
+    asked: ResolvedExperiment, out: Path, progress: Advance | None, *, given: bool
 ) -> Watched | None:
+    """Watch the experiment's recording, unless nobody needs it or the reward model was given."""
     needs_replay = any(c.player == "replay" for c in asked.conditions)
     needs_model = any(c.config().needs_reward_model for c in asked.conditions)
-    if not needs_replay and (not needs_model or reward_model is not None):
+    if not needs_replay and (not needs_model or given):
         return None
     spec = asked.spec
     return watch_play(
@@ -250,10 +283,10 @@ def _response_cache(store: str) -> str:
     return str(folder / "responses.sqlite")
 
 
-def _describe(asked: ResolvedExperiment, setup: SessionSetup) -> Mapping[str, Any]:
+def _describe(asked: ResolvedExperiment, setup: SessionSetup, *, given: bool) -> Mapping[str, Any]:
     """Return everything the results depend on, as JSON values."""
     document = setup.reward_model
-    return {
+    return ({GIVEN: True} if given else {}) | {
         "experiment": asked.spec.name,
         "environment": asked.spec.environment,
         "recording": asked.spec.recording,
