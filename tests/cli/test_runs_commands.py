@@ -20,7 +20,7 @@ def folder(call, tmp_path: Path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
     result = call(
         "experiment", "run", NAME, "--conditions", "random", "--goals", "lamp,lit-with-rod", "--seeds", "0-3",
-        "--max-seconds", "0.03", "--out", "runs/cave",
+        "--limit", "seconds=0.03", "--out", "runs/cave",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     return tmp_path / "runs" / "cave"
@@ -103,7 +103,11 @@ def test_a_run_that_another_process_plays_is_refused_with_its_holder(call, folde
         (["runs", "list", "--store", "."], "holds no events.sqlite"),
         (["runs", "list", "--store", "postgresql:/host"], "postgresql://"),
         (["experiment", "run", NAME, "--store", "mysql://host/db", "--seeds", "0"], "postgresql://"),
-        (["runs", "resume", NAME, "--max-calls", "0"], "max-calls"),
+        (["runs", "resume", NAME, "--limit", "calls=0"], "above 0"),
+        (["runs", "resume", NAME, "--limit", "callls=10"], "did you mean 'calls'"),
+        (["runs", "resume", NAME, "--episode-limit", "cost"], "cost=NUMBER"),
+        (["runs", "resume", NAME, "--limit", "calls=1", "--limit", "calls=2"], "named twice"),
+        (["runs", "resume", NAME, "--limit", "seconds=nan"], "above 0"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_with_a_remedy(call, folder: Path, words, expected) -> None:

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lookalike.cli.failures import keep
-from lookalike.cli.options import BudgetOptions, JsonOption, budgets, parse_seeds, split_names
+from lookalike.cli.options import (
+    EpisodeLimitOption,
+    JsonOption,
+    LimitOption,
+    parse_limits,
+    parse_seeds,
+    split_names,
+)
 from lookalike.cli.output import console, emit, emit_json, emit_table, progress, say
 
 if TYPE_CHECKING:
@@ -79,14 +86,8 @@ def run(
     step_time_limit: Annotated[
         float, typer.Option(min=0.1, help="Seconds after which a game that gives no answer is restarted.")
     ] = 10.0,
-    max_calls: BudgetOptions.MaxCalls = None,
-    max_tokens: BudgetOptions.MaxTokens = None,
-    max_seconds: BudgetOptions.MaxSeconds = None,
-    max_cost: BudgetOptions.MaxCost = None,
-    max_calls_per_episode: BudgetOptions.MaxCallsPerEpisode = None,
-    max_tokens_per_episode: BudgetOptions.MaxTokensPerEpisode = None,
-    max_seconds_per_episode: BudgetOptions.MaxSecondsPerEpisode = None,
-    max_cost_per_episode: BudgetOptions.MaxCostPerEpisode = None,
+    limit: LimitOption = None,
+    episode_limit: EpisodeLimitOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run an experiment, or go on with it, and print its table.
@@ -98,10 +99,7 @@ def run(
 
     folder = out or Path("runs") / name.replace("/", "-")
     chosen = None if seeds is None else parse_seeds(seeds)
-    limits = budgets(
-        (max_calls, max_tokens, max_seconds, max_cost),
-        (max_calls_per_episode, max_tokens_per_episode, max_seconds_per_episode, max_cost_per_episode),
-    )
+    limits = parse_limits(limit, episode_limit)
     keep(f"every step taken, in {folder}; the same command goes on from there")
     with progress(f"Running {name}") as advance:
         result = run_experiment(

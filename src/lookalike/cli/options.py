@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lookalike.core.errors import UsageError
-    from lookalike.experiments.budget import Budgets
+    from lookalike.experiments.budget import Budget, Budgets
 
 #: More seeds than anybody plays; a slip of the keyboard should not fill the memory.
 MAX_SEEDS = 100_000
@@ -22,55 +24,61 @@ LicenceOption = Annotated[
 OutOption = Annotated[Path, typer.Option("--out", help="Where to write.")]
 
 
-class BudgetOptions:
-    """What a run and its episodes may spend: options of ``experiment run`` and ``runs resume``."""
-
-    MaxCalls = Annotated[
-        int | None, typer.Option("--max-calls", min=1, help="Stop the run at so many model calls.")
-    ]
-    MaxTokens = Annotated[
-        int | None, typer.Option("--max-tokens", min=1, help="Stop the run at so many tokens.")
-    ]
-    MaxSeconds = Annotated[
-        float | None,
-        typer.Option("--max-seconds", min=0, help="Stop the run at so many seconds, all workers together."),
-    ]
-    MaxCost = Annotated[
-        float | None,
-        typer.Option("--max-cost", min=0, help="Stop the run at this cost; needs the model's price."),
-    ]
-    MaxCallsPerEpisode = Annotated[
-        int | None, typer.Option("--max-calls-per-episode", min=1, help="Pause an episode at so many calls.")
-    ]
-    MaxTokensPerEpisode = Annotated[
-        int | None,
-        typer.Option("--max-tokens-per-episode", min=1, help="Pause an episode at so many tokens."),
-    ]
-    MaxSecondsPerEpisode = Annotated[
-        float | None,
-        typer.Option("--max-seconds-per-episode", min=0, help="Pause an episode at so many seconds."),
-    ]
-    MaxCostPerEpisode = Annotated[
-        float | None, typer.Option("--max-cost-per-episode", min=0, help="Pause an episode at this cost.")
-    ]
+LimitOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--limit",
+        metavar="WHAT=NUMBER",
+        help="Stop the run at so many calls, tokens or seconds, or at this cost; may be repeated.",
+    ),
+]
+EpisodeLimitOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--episode-limit", metavar="WHAT=NUMBER", help="Pause an episode at its limit; may be repeated."
+    ),
+]
+_LIMITED: dict[str, type[int] | type[float]] = {"calls": int, "tokens": int, "seconds": float, "cost": float}
 
 
-Limits = tuple[int | None, int | None, float | None, float | None]
-
-
-def budgets(run: Limits, episode: Limits) -> Budgets:
-    """Return the limits that were asked for.
+def parse_limits(run: list[str] | None, episode: list[str] | None) -> Budgets:
+    """Understand ``calls=1000``, ``tokens=5e6``, ``seconds=3600`` and ``cost=2.50``.
 
     Args:
-        run: Calls, tokens, seconds and cost of the whole run; ``None`` for no limit.
-        episode: The same of each episode.
+        run: Limits of the whole run.
+        episode: Limits of each episode.
 
     Raises:
-        UsageError: A limit of 0.
+        UsageError: A limit of nothing known, no number, one that is not above 0, or one named twice.
     """
-    from lookalike.experiments.budget import Budget, Budgets
+    from lookalike.experiments.budget import Budgets
 
-    return Budgets(Budget(*run), Budget(*episode))
+    return Budgets(_budget(run or ()), _budget(episode or ()))
+
+
+def _budget(limits: Sequence[str]) -> Budget:
+    from lookalike.core.errors import UnknownNameError
+    from lookalike.experiments.budget import Budget
+
+    found: dict[str, float] = {}
+    for text in limits:
+        name, _, value = (piece.strip() for piece in text.partition("="))
+        if name not in _LIMITED:
+            raise UnknownNameError("limit", name, _LIMITED, remedy="write e.g. --limit calls=1000")
+        try:
+            number = float(value)
+        except ValueError:
+            number = -1.0
+        if name in found or not 0 < number < float("inf"):
+            raise usage_error(
+                "A limit is named twice." if name in found else "A limit is not a number above 0.",
+                got=repr(text),
+                expected=f"{name}=NUMBER, once",
+                remedy=f"write e.g. --limit {name}=1000",
+            )
+        found[name] = _LIMITED[name](number)
+    money = found.pop("cost", None)
+    return Budget(**found, money=money)  # type: ignore[arg-type]
 
 
 def usage_error(what: str, *, got: str, expected: str, remedy: str) -> UsageError:

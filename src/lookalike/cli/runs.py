@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lookalike.cli.failures import keep
-from lookalike.cli.options import BudgetOptions, JsonOption, LicenceOption, usage_error
+from lookalike.cli.options import (
+    EpisodeLimitOption,
+    JsonOption,
+    LicenceOption,
+    LimitOption,
+    parse_limits,
+    usage_error,
+)
 from lookalike.cli.output import emit, emit_json, emit_table, progress, say
 
 if TYPE_CHECKING:
@@ -92,28 +99,18 @@ def resume(
         Path | None, typer.Option(help="The run's folder, where it is not the one it was started with.")
     ] = None,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that play side by side.")] = 1,
-    max_calls: BudgetOptions.MaxCalls = None,
-    max_tokens: BudgetOptions.MaxTokens = None,
-    max_seconds: BudgetOptions.MaxSeconds = None,
-    max_cost: BudgetOptions.MaxCost = None,
-    max_calls_per_episode: BudgetOptions.MaxCallsPerEpisode = None,
-    max_tokens_per_episode: BudgetOptions.MaxTokensPerEpisode = None,
-    max_seconds_per_episode: BudgetOptions.MaxSecondsPerEpisode = None,
-    max_cost_per_episode: BudgetOptions.MaxCostPerEpisode = None,
+    limit: LimitOption = None,
+    episode_limit: EpisodeLimitOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Go on with a run that was stopped or killed, from the first step that is not in its log."""
     from lookalike.cli.experiment import show_result
-    from lookalike.cli.options import budgets
     from lookalike.experiments import RunOptions, resume_run
 
     where, run_id = _find(run, store)
     with _opened(where) as log:
         folder = out or Path(log.summary(run_id).folder or ".")
-    limits = budgets(
-        (max_calls, max_tokens, max_seconds, max_cost),
-        (max_calls_per_episode, max_tokens_per_episode, max_seconds_per_episode, max_cost_per_episode),
-    )
+    limits = parse_limits(limit, episode_limit)
     keep("every step taken; the same command goes on from there")
     with progress(f"Resuming {run_id}") as advance:
         options = RunOptions(workers=workers, budgets=limits, progress=advance, notify=say)
