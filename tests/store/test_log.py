@@ -1,58 +1,15 @@
-"""The event log on a real SQLite file: transactions, kills, full disks, other people's files."""
+"""The event log over both back ends: order, transactions, kills, what goes on and what does not."""
 
 from __future__ import annotations
 
-import os
-import resource
 import signal
-import sqlite3
-import subprocess
-import sys
-import textwrap
 import threading
-from pathlib import Path
 
 import pytest
+from stored_events import SPEC, finished, intact, key, started, stepped, strip, writer
 
 from lookalike.core.errors import StoreError
-from lookalike.core.types import Outcome, Usage
-from lookalike.store import EpisodeFailed, EpisodeFinished, EpisodeKey, EpisodeStarted, EventLog, RunFinished
-
-SPEC = {"experiment": "paper/colossal-cave", "seeds": [1, 2]}
-
-
-def key(seed=1, condition="solo"):
-    return EpisodeKey(condition=condition, goal="lamp", seed=seed)
-
-
-def started(seed=1, **changes):
-    return EpisodeStarted(episode=key(seed), environment_seed=seed * 10, **changes)
-
-
-def finished(seed=1, success=True):
-    return EpisodeFinished.of(
-        key(seed), Outcome(success, 3, 30.0, False, False), interactions=3, usage=Usage(3), seconds=1.5
-    )
-
-
-@pytest.fixture
-def log(tmp_path):
-    with EventLog(tmp_path / "events.db", clock=lambda: 1000.0) as opened:
-        opened.start_run("r", SPEC, package_version="0.1.0")
-        yield opened
-
-
-def intact(log, run_id="r"):
-    report = log.verify(run_id)
-    assert report.problems == ()
-    return report.events
-
-
-def strip(events):
-    return [
-        event.model_copy(update={"measured": event.measured.model_copy(update={"at": None})})
-        for event in events
-    ]
+from lookalike.store import EpisodeFailed, EpisodePaused, EventLog, RunFinished
 
 
 def test_events_come_back_in_order_with_their_time(log):
@@ -67,9 +24,9 @@ def test_events_come_back_in_order_with_their_time(log):
     assert rest[1].measured.seconds == 1.5
 
 
-def test_they_are_there_after_reopening(tmp_path, log):
+def test_they_are_there_after_reopening(location, log):
     log.append("r", [started(1), finished(1)])
-    with EventLog(tmp_path / "events.db") as again:
+    with EventLog(location) as again:
         assert list(again.finished_episodes("r")) == [key(1)]
         assert intact(again) == 3
 
@@ -104,8 +61,9 @@ def test_a_finished_episode_is_not_played_again(log):
     for again in (started(1), finished(1), EpisodeFailed(episode=key(1), failure="died")):
         with pytest.raises(StoreError, match="ended already"):
             log.append("r", [again])
-    with pytest.raises(StoreError, match="ends twice"):
-        log.append("r", [started(2), finished(2), finished(2, success=False)])
+    for after in (finished(2, success=False), stepped(2), started(2)):
+        with pytest.raises(StoreError, match="ends twice in one batch, or goes on"):
+            log.append("r", [started(2), finished(2), after])
     assert intact(log) == 3
     assert log.finished_episodes("r")[key(1)].success is True
 
@@ -138,10 +96,97 @@ def test_the_summary_of_a_run(log):
     assert log.runs()[0].status == "running"
     log.append("r", [started(1), finished(1), started(2), EpisodeFailed(episode=key(2), failure="died")])
     log.append("r", [RunFinished(status="stopped", reason="Ctrl-C")])
-    run = log.runs()[0]
-    assert (run.status, run.events, run.episodes, run.failures) == ("stopped", 6, 2, 1)
+    run = log.summary("r")
+    assert run == log.runs()[0]
+    assert (run.status, run.reason, run.events, run.episodes, run.failures) == ("stopped", "Ctrl-C", 6, 2, 1)
+    assert (run.created_at, run.updated_at, run.folder, run.holder) == (1000.0, 1000.0, None, None)
     log.append("r", [started(3), finished(3)])
-    assert log.runs()[0].status == "running"
+    assert (log.summary("r").status, log.summary("r").reason) == ("running", "Ctrl-C")
+    log.append("r", [RunFinished(status="finished")])
+    assert (log.summary("r").status, log.summary("r").reason) == ("finished", None)
+    with pytest.raises(StoreError, match="no run 'x'"):
+        log.summary("x")
+
+
+def test_where_a_runs_results_go_is_kept_and_follows_it(log):
+    log.start_run("s", SPEC, package_version="0.1.0", folder="/first")
+    assert log.summary("s").folder == "/first"
+    log.start_run("s", SPEC, package_version="0.1.0")
+    assert log.summary("s").folder == "/first"
+    log.start_run("s", SPEC, package_version="0.1.0", folder="/second")
+    assert log.summary("s").folder == "/second"
+    with pytest.raises(StoreError, match="asked for something else"):
+        log.start_run("s", {"seeds": []}, package_version="0.1.0", folder="/third")
+    assert log.summary("s").folder == "/second"
+
+
+def test_the_time_of_the_last_event_is_the_runs(location):
+    times = iter(range(100, 200))
+    with EventLog(location, clock=lambda: float(next(times))) as log:
+        log.start_run("r", SPEC, package_version="0.1.0")
+        log.append("r", [started(1), stepped(1)])
+        last = list(log.events("r"))[-1]
+        assert log.summary("r").updated_at == last.measured.at > log.summary("r").created_at
+
+
+def test_unfinished_episodes_are_what_a_resumed_run_goes_on_from(log):
+    assert log.unfinished_episodes("r") == {}
+    log.append("r", [started(2, first_observation="killed"), stepped(2, 0), stepped(2, 1)])
+    log.append("r", [started(1), stepped(1, 0), finished(1)])
+    log.append("r", [started(2, first_observation="again"), stepped(2, 0)])
+    log.append("r", [started(3), EpisodePaused(episode=key(3), step=0, reason="calls: 1 of 1")])
+    log.append("r", [started(4), EpisodeFailed(episode=key(4), failure="hung", will_retry=True)])
+    found = log.unfinished_episodes("r")
+    assert list(found) == [key(2), key(3), key(4)]
+    assert strip(found[key(2)]) == [started(2, first_observation="again"), stepped(2, 0)]
+    assert [event.kind for event in found[key(3)]] == ["episode_started", "episode_paused"]
+    assert found[key(4)][-1].will_retry
+    log.append("r", [stepped(2, 1), finished(2)])
+    assert list(log.unfinished_episodes("r")) == [key(3), key(4)]
+    assert log.unfinished_episodes("x") == {}
+
+
+def test_an_episode_longer_than_a_page_is_read_whole(log):
+    log.append("r", [started(1)])
+    for start in range(0, 1300, 100):
+        log.append(
+            "r", [event for n in range(start, start + 100) for event in (stepped(1, n), stepped(2, n))]
+        )
+    assert [event.step for event in log.unfinished_episodes("r")[key(1)][1:]] == list(range(1300))
+    assert [event.step for event in log.unfinished_episodes("r")[key(2)]] == list(range(1300))
+    assert len(list(log.events("r"))) == intact(log) == 2602
+
+
+def test_ended_keys_say_whether_each_succeeded(log):
+    log.append("r", [started(1), finished(1), started(2), finished(2, success=False)])
+    log.append("r", [started(3), EpisodeFailed(episode=key(3), failure="died")])
+    assert log.ended_keys("r") == {key(1): True, key(2): False, key(3): False}
+    assert list(log.ended_keys("r")) == list(log.finished_episodes("r"))
+    assert log.ended_keys("x") == {}
+
+
+def test_an_empty_batch_is_nothing(log):
+    log.append("r", [])
+    assert intact(log) == 1
+
+
+def test_what_is_appended_again_after_a_refusal_is_in_place(log):
+    log.append("r", [started(1), finished(1)])
+    for _ in range(2):
+        with pytest.raises(StoreError):
+            log.append("r", [started(2), stepped(1)])
+    log.append("r", [started(2), stepped(2)])
+    assert intact(log) == 5
+
+
+def test_two_logs_append_to_one_run_in_turns(location, log):
+    with EventLog(location) as other:
+        for n in range(10):
+            (log, other)[n % 2].append("r", [started(n), stepped(n)])
+        other.append("r", [finished(9)])
+        with pytest.raises(StoreError, match="ended already"):
+            log.append("r", [stepped(9, 1)])
+        assert intact(log) == intact(other) == 22
 
 
 def test_runs_that_played_alike_have_one_digest_whatever_their_order_name_and_time(tmp_path, log):
@@ -170,156 +215,31 @@ def test_threads_append_side_by_side(log):
     assert len(log.finished_episodes("r")) == 100
 
 
-WRITER = """
-    import sys
-    from lookalike.core.types import Outcome, Usage
-    from lookalike.store import EpisodeFinished, EpisodeKey, EpisodeStarted, EventLog
-    log = EventLog(sys.argv[1])
-    log.start_run("r", {spec!r}, package_version="0.1.0")
-    for seed in range(int(sys.argv[2]), int(sys.argv[3])):
-        key = EpisodeKey(condition="solo", goal="lamp", seed=seed)
-        end = EpisodeFinished.of(key, Outcome(True, 3, 30.0, False, False), interactions=3, usage=Usage())
-        log.append("r", [EpisodeStarted(episode=key, environment_seed=seed), end])
-        print(seed, flush=True)
-"""
-
-
-def writer(path, first, last, **options):
-    code = textwrap.dedent(WRITER.format(spec=SPEC))
-    return subprocess.Popen(
-        [sys.executable, "-c", code, str(path), str(first), str(last)],
-        stdout=subprocess.PIPE,
-        text=True,
-        **options,
-    )
-
-
-def test_two_processes_write_one_file(tmp_path):
-    path = tmp_path / "events.db"
-    processes = [writer(path, 0, 40), writer(path, 100, 140)]
+def test_two_processes_write_one_store(location):
+    processes = [writer(location, 0, 40), writer(location, 100, 140)]
     for process in processes:
         process.communicate()
         assert process.returncode == 0
-    with EventLog(path) as log:
+    with EventLog(location) as log:
         assert intact(log) == 161
         assert len(log.finished_episodes("r")) == 80
 
 
 @pytest.mark.parametrize("after", [1, 40])
-def test_kill_9_leaves_whole_transactions_and_all_that_were_reported(tmp_path, after):
-    path = tmp_path / "events.db"
-    process = writer(path, 0, 10**6)
+def test_kill_9_leaves_whole_transactions_and_all_that_were_reported(location, after):
+    process = writer(location, 0, 10**6)
     reported = [int(process.stdout.readline()) for _ in range(after)]
     process.send_signal(signal.SIGKILL)
     reported += [int(line) for line in process.stdout]
     process.wait()
-    with EventLog(path) as log:
+    with EventLog(location) as log:
         ended = log.finished_episodes("r")
         assert {key(seed) for seed in reported} <= set(ended)
         assert intact(log) == 1 + 2 * len(ended)
         log.append("r", [started(10**6)])  # and the run goes on
 
 
-def append_all(log, batches):
-    for batch in batches:
-        log.append("r", batch)
-
-
-def test_a_full_disk_loses_nothing_and_goes_on_after_space_is_freed(tmp_path, log):
-    log.append("r", [started(1), finished(1)])
-    pages = log._database.rows("PRAGMA page_count")[0][0]
-    log._database.rows(f"PRAGMA max_page_count = {pages + 1}")
-    batches = ([started(seed, first_observation="x" * 4000)] for seed in range(2, 100))
-    with pytest.raises(StoreError, match="disk is full") as caught:
-        append_all(log, batches)
-    assert "free some space" in caught.value.remedy
-    events = intact(log)
-    log._database.rows("PRAGMA max_page_count = 100000")
-    log.append("r", [started(200), finished(200)])
-    assert intact(log) == events + 2
-
-
-def test_a_file_size_limit_of_the_system_is_a_full_disk_too(tmp_path):
-    path = tmp_path / "events.db"
-
-    def limit():
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
-
-    process = writer(path, 0, 10**6, preexec_fn=limit, stderr=subprocess.PIPE)
-    out, err = process.communicate()
-    assert process.returncode == 1
-    assert "StoreError: The disk" in err
-    assert "remedy" in err
-    with EventLog(path) as log:
-        ended = log.finished_episodes("r")
-        assert {key(int(seed)) for seed in out.split()} <= set(ended)
-        log.append("r", [started(10**6), finished(10**6)])
-
-
-def test_a_file_that_is_no_database(tmp_path):
-    path = tmp_path / "notes.txt"
-    path.write_text("this is a shopping list, " * 100)
-    with pytest.raises(StoreError, match="not an SQLite database"):
-        EventLog(path)
-    assert path.read_text().startswith("this is a shopping list")
-
-
-def test_a_database_of_something_else_is_left_alone(tmp_path):
-    path = tmp_path / "other.db"
-    with sqlite3.connect(path) as connection:
-        connection.execute("CREATE TABLE customers (name TEXT)")
-    connection.close()
-    before = path.read_bytes()
-    with pytest.raises(StoreError, match="database of something else"):
-        EventLog(path)
-    assert path.read_bytes() == before
-
-
-def test_a_log_from_a_newer_version(tmp_path, log):
-    log._database.rows("INSERT INTO migrations VALUES ('0099-dreams')")
-    with pytest.raises(StoreError, match="newer version") as caught:
-        EventLog(tmp_path / "events.db")
-    assert "0099-dreams" in caught.value.got
-
-
-def test_a_missing_folder(tmp_path):
-    with pytest.raises(StoreError, match="folder for the event log does not exist") as caught:
-        EventLog(tmp_path / "nowhere" / "events.db")
-    assert caught.value.remedy.startswith("mkdir -p")
-
-
-def test_a_folder_of_something_else(tmp_path):
-    (tmp_path / "notes.txt").write_text("something else")
-    with pytest.raises(StoreError, match="folder is no store") as caught:
-        EventLog(tmp_path)
-    assert str(tmp_path / "events.sqlite") in caught.value.remedy
-
-
-def test_no_permission(tmp_path):
-    if os.geteuid() == 0:
-        place = Path("/proc")  # nobody may create files there, not even root
-        if not place.is_dir():
-            pytest.skip("root may write everywhere here")
-    else:
-        place = tmp_path / "locked"
-        place.mkdir(mode=0o500)
-    with pytest.raises(StoreError, match=r"no permission|cannot be opened"):
-        EventLog(place / "events.db")
-
-
 def test_a_closed_log_says_so(log):
     log.close()
     with pytest.raises(StoreError, match="cannot be used"):
         log.append("r", [started(9)])
-
-
-def test_a_writer_that_holds_the_file_too_long_is_named_as_the_reason(tmp_path, log):
-    log._database.rows("PRAGMA busy_timeout = 50")
-    other = sqlite3.connect(tmp_path / "events.db", isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(StoreError, match="Another process held the store"):
-        log.append("r", [started(1)])
-    other.execute("ROLLBACK")
-    other.close()
-    log.append("r", [started(1)])

@@ -26,7 +26,7 @@ from lookalike.store.garbage import GarbageReport
 from lookalike.store.log import EventLog, open_log
 from lookalike.store.response_cache import ResponseStore, SqliteResponseCache, open_response_cache
 from lookalike.store.summary import RunSummary
-from lookalike.store.verify import Problem, VerifyReport
+from lookalike.store.verify import Problem, VerifyReport, verify_store
 
 __all__ = [
     "EnvironmentRestarted",
@@ -59,4 +59,5 @@ __all__ = [
     "open_response_cache",
     "parse_event",
     "usage_of",
+    "verify_store",
 ]

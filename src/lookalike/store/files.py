@@ -104,17 +104,22 @@ class FileStore:
             raise _missing(usual, "no such file")
         return named[0]
 
-    def damage(self, digest: str) -> str | None:
-        """Return what is wrong with a file, ``None`` where nothing is: for a report over many."""
+    def damage(self, digest: str) -> tuple[Path, str | None]:
+        """Return a file's place and what is wrong with it, ``None`` where nothing is: for a report over many.
+
+        Raises:
+            StoreError: ``digest`` is no SHA-256.
+        """
+        path = self._place(digest, FRAME_SUFFIX)
         try:
             path = self.path(digest)
             if hash_file(path) == digest:
-                return None
+                return path, None
         except StoreError:
-            return "is missing"
+            return path, "is missing"
         except OSError as error:
-            return f"cannot be read ({error.strerror})"
-        return "has changed: its bytes do not have the hash it is named after"
+            return path, f"cannot be read ({error.strerror})"
+        return path, "has changed: its bytes do not have the hash it is named after"
 
     def put_frame(self, frame: Frame) -> str:
         """Store a picture without loss, as PNG; equal pictures have equal files.

@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from urllib.parse import quote
 
 from lookalike.core.errors import StoreError
 from lookalike.store.database import (
@@ -206,6 +207,40 @@ def open_sqlite(path: Path, schema: Schema, *, create: bool = True, durable: boo
             raise
     except sqlite3.Error as error:
         raise translate(error, str(path)) from error
+    return database
+
+
+def open_damaged(path: Path) -> SqliteDatabase:
+    """Open a damaged event log as far as it can be read; nothing is written.
+
+    Raises:
+        StoreError: Not even its first page can be read.
+    """
+    try:
+        connection = sqlite3.connect(
+            f"file:{quote(str(path.absolute()))}?mode=ro",
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+    except sqlite3.Error as error:
+        raise translate(error, str(path)) from error
+    database = SqliteDatabase(connection, path)
+    try:
+        # SQLite refuses a whole file that is shorter than its header says, unless it is told that somebody
+        # is mending it: then pages that are there are read, and only those that are not are errors.
+        database.execute("PRAGMA writable_schema = ON")
+        database.rows("SELECT run FROM runs NOT INDEXED LIMIT 1")
+    except StoreError as error:
+        database.close()
+        raise StoreError(
+            "The store is damaged: nothing of it can be read any more.",
+            got=error.got,
+            remedy="restore it from a copy, or run the experiment again",
+        ) from error
+    except BaseException:
+        database.close()
+        raise
     return database
 
 

@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from lookalike.core.errors import StoreError
 from lookalike.store.codec import CURRENT_VERSIONS
-from lookalike.store.database import Database, Row
+from lookalike.store.database import Database, Row, open_database
 from lookalike.store.files import FileStore
-from lookalike.store.schema import CHAIN_START, first_id
+from lookalike.store.location import read_location
+from lookalike.store.schema import CHAIN_START, EVENT_LOG, first_id
+from lookalike.store.sqlite_database import open_damaged
 
 FROM_A_COPY = "restore the store from a copy, or run the experiment again under another name"
 _WINDOW = 64
@@ -78,18 +82,59 @@ class _Check:
     database: Database
     run_id: str
     run: int
-    names: dict[int, str]
+    names: dict[int, str] | None
     problems: list[Problem] = field(default_factory=list)
     changed: list[tuple[int, bytes, bytes, bytes]] = field(default_factory=list)
+    gaps: list[tuple[int, bytes]] = field(default_factory=list)
     started: dict[str, int] = field(default_factory=dict)
     ended: dict[str, int] = field(default_factory=dict)
     failed: int = 0
     files: dict[str, int] = field(default_factory=dict)
     events: int = 0
+    unreadable: bool = False
 
     def say(self, what: str, *, seq: int | None = None, file: str | None = None, **more: str) -> None:
         """Note a problem."""
         self.problems.append(Problem(self.run_id, what, seq, file, **more))
+
+
+def verify_store(
+    location: str | Path, *, run_id: str | None = None, files: FileStore | None = None
+) -> list[VerifyReport]:
+    """Check a store's runs, also where the store is too damaged to be opened for anything else.
+
+    Args:
+        location: Where the store is; it must exist.
+        run_id: Only this run; ``None`` for all.
+        files: Where frames are; ``None`` leaves them unchecked.
+
+    Returns:
+        A report for each run that the store still knows of, oldest first.
+
+    Raises:
+        StoreError: There is no store, no such run, or nothing of it can be read any more.
+    """
+    place = read_location(location)
+    try:
+        database = open_database(place, EVENT_LOG, create=False)
+    except StoreError as error:
+        if not isinstance(place, Path) or not isinstance(error.__cause__, sqlite3.DatabaseError):
+            raise
+        database = open_damaged(place)
+    with database:
+        try:
+            found = database.rows("SELECT run_id FROM runs ORDER BY created_at, run_id")
+        except StoreError:
+            # The index of names is gone; the rows may still be there.
+            found = database.rows("SELECT run_id FROM runs NOT INDEXED")
+        known = [name for (name,) in found]
+        if run_id is not None and run_id not in known:
+            raise StoreError(
+                f"There is no run {run_id!r} in this store.",
+                got=database.shown,
+                expected=f"one of: {', '.join(known)}" if known else "a store with runs in it",
+            )
+        return [verify_run(database, name, files) for name in known if run_id in (None, name)]
 
 
 def verify_run(database: Database, run_id: str, files: FileStore | None) -> VerifyReport:
@@ -97,26 +142,28 @@ def verify_run(database: Database, run_id: str, files: FileStore | None) -> Veri
     pages = database.check()
     try:
         check = _begin(database, run_id)
+        for found in pages:
+            check.say(f"the database is damaged (this run may or may not be touched): {found}")
+        chain, next_seq = _read_events(check)
+        _compare_head(check, chain, next_seq)
+        _explain_changes(check)
+        _compare_episodes(check)
     except StoreError as error:
-        problem = Problem(run_id, f"its entry cannot be read: {error.got}")
+        problem = Problem(run_id, f"the database is damaged: {error.got}")
         return VerifyReport(run_id, 0, 0, (problem,))
-    for found in pages:
-        check.say(f"the database is damaged (this run may or may not be touched): {found}")
-    chain, next_seq = _read_events(check)
-    _compare_head(check, chain, next_seq)
-    _explain_changes(check)
-    _compare_episodes(check)
     checked = _read_files(check, files)
     return VerifyReport(run_id, check.events, checked, tuple(check.problems))
 
 
 def _begin(database: Database, run_id: str) -> _Check:
-    found = database.rows("SELECT run FROM runs WHERE run_id = :run_id", run_id=run_id)
-    if not found:
-        raise StoreError("There is no such run.", got=run_id)
-    run = int(found[0][0])
-    rows = database.rows("SELECT id, name FROM episodes WHERE run = :run", run=run)
-    return _Check(database, run_id, run, dict(rows))
+    run = int(database.rows("SELECT run FROM runs WHERE run_id = :run_id", run_id=run_id)[0][0])
+    query = "SELECT id, name FROM episodes WHERE id >= :start AND id < :end"
+    check = _Check(database, run_id, run, None)
+    try:
+        check.names = dict(database.rows(query, start=first_id(run), end=first_id(run + 1)))
+    except StoreError as error:
+        check.say(f"its table of episodes cannot be read: {error.got}")
+    return check
 
 
 def _read_events(check: _Check) -> tuple[bytes, int]:
@@ -128,6 +175,7 @@ def _read_events(check: _Check) -> tuple[bytes, int]:
         if seq != expected:
             gap = f"event {expected} is" if seq == expected + 1 else f"events {expected} to {seq - 1} are"
             check.say(f"{gap} missing", seq=expected)
+            check.gaps.append((expected, chain))
             # What the missing one's hash was is not known any more, so this event's cannot be checked.
         elif hashlib.sha256(chain + body).digest() != stored:
             check.changed.append((seq, chain, body, stored))
@@ -138,18 +186,22 @@ def _read_events(check: _Check) -> tuple[bytes, int]:
 
 
 def _rows(check: _Check) -> Iterator[Row]:
-    """Read the run's events piece by piece; where pages are damaged, go on behind them."""
-    query = f"""SELECT id, episode, kind, body, chain FROM events
-        WHERE id >= :start AND id < :end ORDER BY id LIMIT {_PAGE}"""  # noqa: S608
-    start, end = first_id(check.run), first_id(check.run + 1)
-    while start < end:
+    """Read the run's events piece by piece, up to the first that cannot be read."""
+    start, end, size = first_id(check.run), first_id(check.run + 1), _PAGE
+    query = """SELECT id, episode, kind, body, chain FROM events
+        WHERE id >= :start AND id < :end ORDER BY id LIMIT :size"""
+    while True:
         try:
-            page = check.database.rows(query, start=start, end=end)
+            page = check.database.rows(query, start=start, end=end, size=size)
         except StoreError as error:
-            check.say(f"its events cannot be read: {error.got}", seq=start - first_id(check.run))
+            if size > 1:
+                size //= 2  # closer and closer to the damaged place
+                continue
+            check.unreadable = True
+            check.say(f"cannot be read, nor what follows: {error.got}", seq=start - first_id(check.run))
             return
         yield from page
-        if len(page) < _PAGE:
+        if len(page) < size:
             return
         start = page[-1][0] + 1
 
@@ -171,7 +223,7 @@ def _compare_columns(check: _Check, seq: int, episode: int | None, kind: str, bo
             remedy="update the package: pip install --upgrade lookalike",
         )
         return
-    if told != kind or name != (None if episode is None else check.names.get(episode)):
+    if told != kind or (check.names is not None and name != check.names.get(episode or 0)):
         check.say(f"stands in the table as {kind!r} of another episode than its content says", seq=seq)
     if name is not None and kind == "episode_started":
         check.started[name] = seq
@@ -198,6 +250,8 @@ def _compare_head(check: _Check, chain: bytes, next_seq: int) -> None:
     columns = "events, chain, episodes, failures, keys"
     query = f"SELECT {columns} FROM runs WHERE run = :run"  # noqa: S608 - our own names
     events, head, episodes, failures, keys = check.database.rows(query, run=check.run)[0]
+    if check.unreadable:
+        return
     if next_seq < events:
         lost = events - next_seq
         check.say(
@@ -207,7 +261,9 @@ def _compare_head(check: _Check, chain: bytes, next_seq: int) -> None:
         check.say(f"has {next_seq - events} events more than were appended", seq=events)
     elif head != chain:
         check.say("the last event is not the one that was appended last", seq=max(0, events - 1))
-    elif (episodes, failures) != (len(check.ended), check.failed) or keys != len(check.names):
+    elif (episodes, failures) != (len(check.ended), check.failed) or (
+        check.names is not None and keys != len(check.names)
+    ):
         check.say("its counts of episodes are not those of its events")
 
 
@@ -219,11 +275,14 @@ def _explain_changes(check: _Check) -> None:
         # The content of another place fits here, or this whole event follows another place's predecessor.
         swapped = next((c for c in others if hashlib.sha256(chain + c[2]).digest() == stored), None)
         moved = next((c for c in others if hashlib.sha256(c[1] + body).digest() == stored), None)
+        gap = next((g for g in check.gaps[:_WINDOW] if hashlib.sha256(g[1] + body).digest() == stored), None)
         after = next((c for c in others if hashlib.sha256(c[3] + body).digest() == stored), None)
         if swapped is not None:
             check.say(f"is out of order: what was appended here is at {swapped[0]}", seq=seq)
         elif moved is not None:
             check.say(f"is out of order: it was appended as event {moved[0]}", seq=seq)
+        elif gap is not None:
+            check.say(f"is out of order: it was appended as event {gap[0]}", seq=seq)
         elif after is not None:
             check.say(f"is out of order: it was appended after what is event {after[0]} now", seq=seq)
         else:
@@ -247,9 +306,8 @@ def _read_files(check: _Check, files: FileStore | None) -> int:
     if files is None:
         return 0
     for digest, seq in check.files.items():
-        wrong = files.damage(digest)
+        path, wrong = files.damage(digest)
         if wrong is not None:
-            path = files.folder / digest[:2] / digest
             check.say(
                 f"its file {path} {wrong}",
                 seq=seq,
