@@ -6,6 +6,7 @@ decided. Anybody's own file is read by the same loader.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -15,6 +16,7 @@ import yaml
 
 from lookalike.core.errors import UnknownNameError, UsageError
 from lookalike.core.types import Goal, Predicate
+from lookalike.environments.levels import has_levels
 
 FORMAT = "lookalike-goals/1"
 MAX_FILE_BYTES = 1 << 20
@@ -29,6 +31,7 @@ _GOAL_KEYS = {
 }
 _OPTIONAL_KEYS = frozenset(("in_paper_table",))
 _FILE_KEYS = frozenset(("format", "environment", "step_limit_rule", "goals"))
+_ID_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _OPERATIONS = ("at_least", "equals", "contains")
 
 
@@ -42,6 +45,8 @@ def load_goals(environment_id: str, path: Path | None = None) -> tuple[Goal, ...
     Raises:
         UsageError: No such file, or the file is malformed; the message names file, goal and key.
     """
+    if has_levels(environment_id):
+        environment_id = environment_id.partition("@")[0]  # how large its frames are changes no goal
     file = path if path is not None else _registered_file(environment_id)
     name, data = _read(environment_id, file)
     _check_file(name, data, environment_id)
@@ -102,8 +107,8 @@ def _registered_file(environment_id: str) -> Path | None:
 
 def _read(environment_id: str, path: Path | None) -> tuple[str, Any]:
     if path is None:
-        source = resources.files("lookalike.environments") / "data" / "goals" / f"{environment_id}.yaml"
-        name = f"{environment_id}.yaml"
+        name = _shipped_name(environment_id)
+        source = resources.files("lookalike.environments") / "data" / "goals" / name
         if not source.is_file():
             raise UsageError(
                 f"No goals are shipped for {environment_id!r}.",
@@ -129,6 +134,14 @@ def _read(environment_id: str, path: Path | None) -> tuple[str, Any]:
         return name, yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise _fault(name, None, None, " ".join(str(error).split()), "YAML") from error
+
+
+def _shipped_name(environment_id: str) -> str:
+    """Return the shipped file's name; a family's members (``procgen:maze``) have a folder of their own."""
+    family, _, member = environment_id.partition(":")
+    if not _ID_PART.fullmatch(family) or (member and not _ID_PART.fullmatch(member)):
+        return f"{environment_id.replace('/', '-')}.yaml"  # no path of anybody's choosing
+    return f"{family}/{member}.yaml" if member else f"{family}.yaml"
 
 
 def _check_file(file: str, data: Any, environment_id: str) -> None:

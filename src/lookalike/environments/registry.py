@@ -198,3 +198,8 @@ register_environment(
     "lookalike.environments.gymnasium_adapter:make_gymnasium",
     description="any Gymnasium environment with discrete or text actions",
 )
+register_environment(
+    "procgen:",
+    "lookalike.environments.procgen:make_procgen",
+    description="Procgen's sixteen games: procgen:maze, procgen:maze-hard (frames; `make visual`)",
+)

@@ -17,6 +17,7 @@ from lookalike.core.protocols import Environment, LanguageModel, Player, Respons
 from lookalike.core.seeds import derive_seed
 from lookalike.core.types import Goal, Observation
 from lookalike.environments import make_environment
+from lookalike.environments.levels import evaluation_level, has_levels
 from lookalike.environments.supervised import Restart, SupervisedEnvironment
 from lookalike.experiments.budget import NO_LIMIT, Budget, Spent
 from lookalike.experiments.conditions import Condition
@@ -171,8 +172,10 @@ class Session:
         """Return the seed the game is reset with: the same for all goals and conditions of one seed.
 
         Raises:
-            UsageError: It is the recording's own.
+            UsageError: It is the recording's own, or names a level that is not for experiments.
         """
+        if has_levels(self.setup.environment):
+            return evaluation_level(self.setup.environment, seed, recorded=self.setup.recorded_seeds)
         derived = derive_seed(seed, self.setup.environment, "environment")
         if derived in self.setup.recorded_seeds:
             raise UsageError(
