@@ -1,12 +1,13 @@
 """A Minari dataset (HDF5) as trajectories: our own exports and anybody's.
 
-Read with h5py alone. A file may point to other files (external links, external and virtual storage); such
-are refused, so that a dataset cannot show what else is on the disk.
+Read with h5py alone, and in another process first. A file may point to other files (external links, external
+and virtual storage); such are refused, so that a dataset cannot show what else is on the disk.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from lookalike.recordings.export.dataset import (
     read_json,
 )
 from lookalike.recordings.export.minari_format import DATA_FOLDER, HDF5_FILE, METADATA_FILE, OWN_PREFIX
+from lookalike.recordings.export.minari_probe import Probe
 from lookalike.recordings.export.optional import need
 from lookalike.recordings.export.pictures import decode_picture
 
@@ -42,6 +44,7 @@ class MinariDataset:
 
     Args:
         path: The dataset's folder, its ``data`` folder, or ``main_data.hdf5``.
+        probed: Read everything in another process first (see ``minari_probe``).
 
     Raises:
         RecordingError: Damaged, of another storage format, or no dataset.
@@ -49,7 +52,7 @@ class MinariDataset:
 
     reader = "minari"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, probed: bool = True) -> None:
         self.path = path
         folder = path.parent if path.is_file() else path
         if (folder / DATA_FOLDER).is_dir():
@@ -65,7 +68,10 @@ class MinariDataset:
                 remedy="write it again with minari, data_format='hdf5'",
             )
         self._h5py = need("h5py", what="Minari datasets")
-        with self._open() as file:
+        self._probe = Probe(path, self._file) if probed else None
+        if self._probe is not None:
+            self._probe.open()
+        with self._reading("the file") as file:
             self._count = sum(1 for name in file if name.startswith("episode_"))
         if not 1 <= self._count <= MAX_TRAJECTORIES:
             raise damaged(self._file, f"{self._count} episodes", f"1 to {MAX_TRAJECTORIES}")
@@ -75,21 +81,19 @@ class MinariDataset:
 
     def steps(self, index: int) -> int:
         """Return how many steps a trajectory has."""
-        with self._open() as file:
+        if self._probe is not None:
+            self._probe.read(index)
+        with self._reading(f"episode {index}") as file:
             rewards = self._member(self._member(file, f"episode_{index}"), "rewards")
             return len(self._numbers(rewards))
 
     def trajectory(self, index: int) -> DatasetTrajectory:
         """Read one trajectory; see :class:`~lookalike.recordings.export.dataset.Dataset`."""
         check_index(self.path, index, len(self))
-        with self._open() as file:
-            group = self._member(file, f"episode_{index}")
-            try:
-                return self._read(group)
-            except LookalikeError:
-                raise
-            except (OSError, ValueError, TypeError, KeyError, RuntimeError, OverflowError) as error:
-                raise damaged(self._file, f"episode {index}: {error}", "a whole Minari episode") from error
+        if self._probe is not None:
+            self._probe.read(index)
+        with self._reading(f"episode {index}") as file:
+            return self._read(self._member(file, f"episode_{index}"))
 
     def _read(self, group: Any) -> DatasetTrajectory:
         rewards = self._numbers(self._member(group, "rewards"))
@@ -241,11 +245,16 @@ class MinariDataset:
         check_bytes(self._file, item.size * item.dtype.itemsize, _MAX_NUMBER_BYTES)
         return np.asarray(item[()])
 
-    def _open(self) -> Any:
+    @contextlib.contextmanager
+    def _reading(self, what: str) -> Iterator[Any]:
+        """Open the file; whatever the library finds wrong with it becomes one of our errors."""
         try:
-            return self._h5py.File(self._file, "r")
-        except OSError as error:
-            raise damaged(self._file, error, "a whole HDF5 file") from error
+            with self._h5py.File(self._file, "r") as file:
+                yield file
+        except LookalikeError:
+            raise
+        except (OSError, ValueError, TypeError, KeyError, RuntimeError, OverflowError) as error:
+            raise damaged(self._file, f"{what}: {error}", "a whole HDF5 file of Minari's") from error
 
 
 def _checked(path: Path, name: str, values: list[Any], count: int) -> list[Any]:

@@ -61,6 +61,24 @@ class ParquetRows:
             if where is None or self._may_have(group, *where):
                 yield from self.group(group, wanted, where=where)
 
+    def require(self, *, texts: Sequence[str] = (), numbers: Sequence[str] = ()) -> None:
+        """Make sure that the columns of these names, where they are there, have texts or numbers.
+
+        Raises:
+            RecordingError: One has something else.
+        """
+        import pyarrow as pa
+
+        for names, what in ((texts, "texts"), (numbers, "numbers")):
+            for name in names:
+                kind = self.columns.get(name)
+                if kind is None:
+                    continue
+                is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+                is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+                if not (is_text if what == "texts" else is_number):
+                    raise damaged(self.path, f"{name} has {kind}", what)
+
     @property
     def groups(self) -> int:
         """How many row groups there are."""

@@ -64,6 +64,10 @@ class RunTables:
         self._steps = ParquetRows(path / "steps.parquet")
         episodes = ParquetRows(path / "episodes.parquet")
         self._run = self._steps.metadata
+        texts = ("observation", "frame", "action", "next_observation", "next_frame", "world")
+        self._steps.require(texts=texts, numbers=("trajectory", "step", "env_reward", "part"))
+        if missing := {"trajectory", *_STEP_COLUMNS} - set(self._steps.columns):
+            raise damaged(path / "steps.parquet", f"no {', '.join(sorted(missing))}", "all columns")
         if self._run.get("lookalike.format") != "run-tables":
             raise damaged(path / "steps.parquet", "no note of ours", "tables written by `runs export`")
         if len(episodes) > MAX_TRAJECTORIES:
@@ -79,7 +83,9 @@ class RunTables:
         self._lengths = collections.Counter(row["trajectory"] for row in rows)
         frames = path / "frames.parquet"
         self._frames = ParquetRows(frames) if frames.exists() else None
-        self._group_of: dict[str, int] | None = None
+        if self._frames is not None:
+            self._frames.require(texts=("sha256",))
+        self._group_of: dict[str | None, int] | None = None
 
     def __len__(self) -> int:
         return len(self._owner)
@@ -99,7 +105,8 @@ class RunTables:
             check_steps(self.path, len(rows) + 1)
             rows.append(row)
         check_steps(self.path, len(rows))
-        if any(a["step"] >= b["step"] for a, b in itertools.pairwise(rows)):
+        numbers = [row["step"] for row in rows]
+        if None in numbers or any(a >= b for a, b in itertools.pairwise(numbers)):
             raise damaged(self.path / "steps.parquet", f"steps of trajectory {index}", "steps in order")
         texts = [rows[0]["observation"], *(row["next_observation"] for row in rows)]
         names = [rows[0]["frame"], *(row["next_frame"] for row in rows)]
@@ -126,7 +133,7 @@ class RunTables:
             return {}
         if self._group_of is None:
             self._group_of = {
-                row["sha256"]: group
+                row.get("sha256"): group
                 for group in range(self._frames.groups)
                 for row in self._frames.group(group, ["sha256"])
             }
@@ -134,7 +141,7 @@ class RunTables:
         size = 0
         for group in sorted({self._group_of[name] for name in names if name in self._group_of}):
             for row in self._frames.group(group, ["sha256", "png"]):
-                name, png = row["sha256"], row["png"]
+                name, png = row.get("sha256"), row.get("png")
                 if name not in names:
                     continue
                 if not isinstance(png, bytes) or hash_bytes(png) != name:
