@@ -16,17 +16,31 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Look into recordings, and convert them.")
 
 RecordingArgument = Annotated[
-    Path, typer.Argument(help="Recording: video (mp4, webm), transcript, asciicast v2 or JSONL.")
+    Path,
+    typer.Argument(
+        help="Recording: video (mp4, webm), transcript, asciicast v2, JSONL; or a dataset: LeRobot, Minari, an "
+        "exported run."
+    ),
+]
+EpisodeOption = Annotated[
+    int | None, typer.Option("--episode", min=0, help="Which of a dataset's episodes, 0 for the first.")
 ]
 
 
-def read(path: Path, *, licence: str | None = None, environment: str | None = None) -> Demonstration:
+def read(
+    path: Path,
+    *,
+    licence: str | None = None,
+    environment: str | None = None,
+    episode: int | None = None,
+) -> Demonstration:
     """Read a recording with a progress bar.
 
     Args:
-        path: The file.
+        path: The file, or a dataset's folder.
         licence: What to write down where the recording does not say; ``None`` for ``"unknown"``.
         environment: What it shows, where the recording does not say.
+        episode: Which of a dataset's episodes, 0-based; ``None`` where there is only one.
     """
     from lookalike.recordings import read_recording
 
@@ -35,18 +49,28 @@ def read(path: Path, *, licence: str | None = None, environment: str | None = No
             path,
             licence=licence,
             environment=environment,
+            episode=episode,
             progress=advance,
         )
+
+
+def read_all(path: Path, *, licence: str | None, environment: str | None) -> list[Demonstration]:
+    """Read all that a recording holds, with a progress bar: every episode of a dataset, or the one play."""
+    from lookalike.recordings import read_recordings
+
+    with progress(f"Reading {path.name}") as advance:
+        return list(read_recordings(path, licence=licence, environment=environment, progress=advance))
 
 
 @app.command("show")
 def show(
     recording: RecordingArgument,
     steps: Annotated[int, typer.Option(min=0, help="How many steps to show; 0 for all.")] = 20,
+    episode: EpisodeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show what a recording holds: where it comes from, and step by step what was done and answered."""
-    found = read(recording)
+    found = read(recording, episode=episode)
     if as_json:
         emit_json(_as_json(found))
         return
@@ -85,11 +109,12 @@ def convert(
     environment: Annotated[
         str | None, typer.Option(help="Environment it shows, where the recording does not say it itself.")
     ] = None,
+    episode: EpisodeOption = None,
 ) -> None:
     """Read any recording and write it as a JSONL event log, which is read again in no time."""
     from lookalike.recordings import write_jsonl
 
-    found = read(recording, licence=licence, environment=environment)
+    found = read(recording, licence=licence, environment=environment, episode=episode)
     write_jsonl(found, out)
     emit(f"{out}: {len(found.trajectory)} steps from {recording.name}")
 

@@ -9,12 +9,13 @@ import typer
 
 from lookalike.cli.options import JsonOption
 from lookalike.cli.output import emit, emit_json
-from lookalike.cli.recordings import read
+from lookalike.cli.recordings import read_all
 
 
 def watch(
     recordings: Annotated[
-        list[Path], typer.Argument(help="Recordings: video, transcript, asciicast, JSONL.")
+        list[Path],
+        typer.Argument(help="Recordings: video, transcript, asciicast, JSONL, or datasets of several plays."),
     ],
     environment: Annotated[str, typer.Option(help="Id of the environment that the recordings show.")],
     out: Annotated[Path, typer.Option(help="Where to write the reward model.")],
@@ -29,7 +30,11 @@ def watch(
     from lookalike.rewards import save_reward_model
 
     watcher = make_expert(expert)
-    demonstrations = [read(path, licence=licence, environment=environment) for path in recordings]
+    demonstrations = [
+        demonstration
+        for path in recordings
+        for demonstration in read_all(path, licence=licence, environment=environment)
+    ]
     model = watcher.watch(demonstrations, environment=environment)
     save_reward_model(model, out)
     if as_json:
