@@ -83,9 +83,8 @@ def run(
     run_name: Annotated[
         str | None, typer.Option("--run", help="The run's name in the store; the experiment's by default.")
     ] = None,
-    step_time_limit: Annotated[
-        float, typer.Option(min=0.1, help="Seconds after which a game that gives no answer is restarted.")
-    ] = 10.0,
+    step_time_limit: StepTimeLimitOption = 10.0,
+    memory_limit: MemoryLimitOption = 4096,
     limit: LimitOption = None,
     episode_limit: EpisodeLimitOption = None,
     as_json: JsonOption = False,
@@ -117,6 +116,7 @@ def run(
                 workers=workers,
                 budgets=limits,
                 step_time_limit_s=step_time_limit,
+                memory_limit_mb=memory_limit,
                 progress=advance,
                 notify=say,
             ),

@@ -22,6 +22,17 @@ LicenceOption = Annotated[
     typer.Option(help="Licence of the recording, as an SPDX expression; kept with everything made of it."),
 ]
 OutOption = Annotated[Path, typer.Option("--out", help="Where to write.")]
+StepTimeLimitOption = Annotated[
+    float, typer.Option(min=0.1, help="Seconds after which a game that gives no answer is restarted.")
+]
+MemoryLimitOption = Annotated[
+    int,
+    typer.Option(
+        min=64,
+        metavar="MIB",
+        help="Address space of a game's process; one that wants more is restarted. Lower it for many workers.",
+    ),
+]
 
 
 LimitOption = Annotated[

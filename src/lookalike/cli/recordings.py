@@ -18,8 +18,8 @@ app = typer.Typer(no_args_is_help=True, help="Look into recordings, and convert 
 RecordingArgument = Annotated[
     Path,
     typer.Argument(
-        help="Recording: video (mp4, webm), transcript, asciicast v2, JSONL; or a dataset: LeRobot, Minari, an "
-        "exported run."
+        help="Recording: video (mp4, webm), transcript, asciicast v2, JSONL; or a dataset: LeRobot, Minari, "
+        "an exported run."
     ),
 ]
 EpisodeOption = Annotated[

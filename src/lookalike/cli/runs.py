@@ -99,6 +99,8 @@ def resume(
         Path | None, typer.Option(help="The run's folder, where it is not the one it was started with.")
     ] = None,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that play side by side.")] = 1,
+    step_time_limit: StepTimeLimitOption = 10.0,
+    memory_limit: MemoryLimitOption = 4096,
     limit: LimitOption = None,
     episode_limit: EpisodeLimitOption = None,
     as_json: JsonOption = False,
@@ -113,7 +115,14 @@ def resume(
     limits = parse_limits(limit, episode_limit)
     keep("every step taken; the same command goes on from there")
     with progress(f"Resuming {run_id}") as advance:
-        options = RunOptions(workers=workers, budgets=limits, progress=advance, notify=say)
+        options = RunOptions(
+            workers=workers,
+            budgets=limits,
+            step_time_limit_s=step_time_limit,
+            memory_limit_mb=memory_limit,
+            progress=advance,
+            notify=say,
+        )
         result = resume_run(run_id, store=where, out=out, options=options)
     show_result(result, {"report": folder / "report.html"}, as_json=as_json)
 
