@@ -25,6 +25,8 @@ def read_step_frames(path: Path, *, start_s: float, count: int, fps: float) -> l
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
             context = stream.codec_context
+            if context is None:
+                raise damaged(path, "a codec that is not known", "an mp4 file")
             pixels = context.width * context.height
             if pixels > MAX_PICTURE_PIXELS:
                 raise damaged(path, f"{pixels} pixels", f"at most {MAX_PICTURE_PIXELS}")
@@ -39,6 +41,8 @@ def read_step_frames(path: Path, *, start_s: float, count: int, fps: float) -> l
                     continue
                 if place > len(frames) or len(frames) == count:
                     break
+                if (picture.height, picture.width) != (context.height, context.width):
+                    raise damaged(path, "pictures of different sizes", "one size")
                 frames.append(np.ascontiguousarray(picture.to_ndarray(format="rgb24"), dtype=np.uint8))
                 if len(frames) == count:
                     break
