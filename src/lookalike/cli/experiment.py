@@ -13,6 +13,8 @@ from lookalike.cli.options import (
     EpisodeLimitOption,
     JsonOption,
     LimitOption,
+    MemoryLimitOption,
+    StepTimeLimitOption,
     parse_limits,
     parse_seeds,
     split_names,

@@ -30,7 +30,7 @@ MemoryLimitOption = Annotated[
     typer.Option(
         min=64,
         metavar="MIB",
-        help="Address space of a game's process; one that wants more is restarted. Lower it for many workers.",
+        help="Address space of a game's process; one that wants more is restarted. With many workers, less.",
     ),
 ]
 

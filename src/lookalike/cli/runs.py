@@ -16,6 +16,8 @@ from lookalike.cli.options import (
     JsonOption,
     LicenceOption,
     LimitOption,
+    MemoryLimitOption,
+    StepTimeLimitOption,
     parse_limits,
     usage_error,
 )

@@ -14,6 +14,7 @@ from typing import Any
 
 import lookalike
 from lookalike.core.errors import StoreError, UsageError
+from lookalike.environments.worker import DEFAULT_MEMORY_LIMIT_MB
 from lookalike.experiments.budget import NO_LIMITS, Budget, Budgets, Spent
 from lookalike.experiments.collect import collect, with_plan_errors
 from lookalike.experiments.conditions import ASKS_A_MODEL
@@ -43,6 +44,8 @@ class RunOptions:
         workers: Processes that play side by side.
         budgets: What the run and each episode may spend.
         step_time_limit_s: Seconds a game's step may take.
+        memory_limit_mb: MiB of address space a game's process may use; with many workers, their sum should
+            fit into the machine.
         progress: Called with done, total and what is going on.
         notify: Called with a sentence when something takes long.
     """
@@ -52,6 +55,7 @@ class RunOptions:
     workers: int = 1
     budgets: Budgets = NO_LIMITS
     step_time_limit_s: float = 10.0
+    memory_limit_mb: int = DEFAULT_MEMORY_LIMIT_MB
     progress: Advance | None = None
     notify: Callable[[str], None] | None = None
 
@@ -187,6 +191,7 @@ def _carry_out(
         threads=None if options.workers <= 1 else max(1, (os.cpu_count() or 1) // options.workers),
         cache=_response_cache(store),
         step_time_limit_s=options.step_time_limit_s,
+        memory_limit_mb=options.memory_limit_mb,
         budget=options.budgets.episode,
         files=out / "files",
         flush_after_s=0.0 if options.budgets.run else 0.05,

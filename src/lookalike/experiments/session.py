@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from lookalike.core.errors import EnvironmentDiedError, EnvironmentHungError, UsageError
@@ -19,6 +20,7 @@ from lookalike.core.types import Goal, Observation
 from lookalike.environments import make_environment
 from lookalike.environments.levels import evaluation_level, has_levels
 from lookalike.environments.supervised import Restart, SupervisedEnvironment
+from lookalike.environments.worker import DEFAULT_MEMORY_LIMIT_MB
 from lookalike.experiments.budget import NO_LIMIT, Budget, Spent
 from lookalike.experiments.conditions import Condition
 from lookalike.experiments.continuation import Continuation, ContinuedPlayer, DivergedError
@@ -65,6 +67,7 @@ class SessionSetup:
         threads: Threads of the language model; ``None`` for all cores.
         cache: Where the response cache is (a file, or a database's URL), or ``None``.
         step_time_limit_s: Seconds a game's step may take.
+        memory_limit_mb: MiB of address space a game's process may use.
         prompt_budget: How much of a situation goes into a prompt; ``None`` for the style's default.
         budget: What one episode may spend.
         files: Folder for pictures that are seen; ``None`` to keep none.
@@ -80,6 +83,7 @@ class SessionSetup:
     threads: int | None = None
     cache: str | None = None
     step_time_limit_s: float = 10.0
+    memory_limit_mb: int = DEFAULT_MEMORY_LIMIT_MB
     prompt_budget: PromptBudget | None = None
     budget: Budget = NO_LIMIT
     files: Path | None = None
@@ -290,11 +294,16 @@ class Session:
 
     def _start_game(self) -> Environment:
         """Start a game; one that dies or hangs on the way is started once more."""
-        limit = self.setup.step_time_limit_s
+        make = partial(
+            make_environment,
+            self.setup.environment,
+            step_time_limit_s=self.setup.step_time_limit_s,
+            memory_limit_mb=self.setup.memory_limit_mb,
+        )
         try:
-            return make_environment(self.setup.environment, step_time_limit_s=limit)
+            return make()
         except (EnvironmentDiedError, EnvironmentHungError):
-            return make_environment(self.setup.environment, step_time_limit_s=limit)
+            return make()
 
     def _restarted(self, restart: Restart) -> None:
         if self._on_restart is not None:
