@@ -57,6 +57,18 @@ def test_the_last_run_may_be_deleted_and_begun_again(location, log):
         assert intact(log) == 2
 
 
+def test_a_run_in_the_place_of_a_deleted_one_is_not_taken_for_it(location, log):
+    log.append("r", [started(1)])
+    with EventLog(location) as second:
+        second.append("r", [started(2)])  # second knows where the run stands
+        log.delete_run("r")
+        log.start_run("s", SPEC, package_version="0.1.0")
+        log.append("s", [started(5), started(6)])  # and this one stands at the same number
+        with pytest.raises(StoreError, match="no run 'r'"):
+            second.append("r", [started(3)])
+    assert intact(log, "s") == 3
+
+
 def test_a_held_run_is_not_deleted(location, log):
     with EventLog(location) as other, other.hold("r"), pytest.raises(RunHeldError):
         log.delete_run("r")

@@ -144,7 +144,8 @@ def test_a_hold_comes_back_with_the_connection(postgres_url, log):
     assert log.summary("r").holder is None
 
 
-def test_a_hold_that_somebody_else_took_meanwhile_is_lost(postgres_url, log):
+def test_a_hold_that_somebody_else_took_meanwhile_is_lost(postgres_url, log, monkeypatch):
+    monkeypatch.setattr("lookalike.store.postgres_database._HOLD_AGAIN_S", 0.2)
     with EventLog(postgres_url) as other, log.hold("r"):
         cut(log, postgres_url)
         with other.hold("r"):

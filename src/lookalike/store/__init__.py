@@ -24,7 +24,7 @@ from lookalike.store.events import (
 from lookalike.store.files import FileStore
 from lookalike.store.garbage import GarbageReport
 from lookalike.store.log import EventLog, open_log
-from lookalike.store.response_cache import ResponseStore, SqliteResponseCache, open_response_cache
+from lookalike.store.response_cache import ResponseStore, open_response_cache
 from lookalike.store.summary import RunSummary
 from lookalike.store.verify import Problem, VerifyReport, verify_store
 
@@ -48,7 +48,6 @@ __all__ = [
     "RunFinished",
     "RunStarted",
     "RunSummary",
-    "SqliteResponseCache",
     "StepTaken",
     "UsageRecord",
     "VerdictRecord",

@@ -177,6 +177,3 @@ def open_response_cache(location: str | Path, *, paid: bool) -> ResponseStore:
         StoreError: The store cannot be opened, is something else, is damaged, or is from a newer version.
     """
     return ResponseStore(location, batch=1, durable=True) if paid else ResponseStore(location)
-
-
-SqliteResponseCache = ResponseStore
