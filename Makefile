@@ -30,7 +30,7 @@ ZORK_PACKAGES := jericho==3.3.1 termcolor
 # Two workers: each loads the language model, and more would only share its cores.
 PYTEST_ARGS ?= -n 2
 
-.PHONY: help install demo test zork check format format-check lint types imports parity docs bench clean
+.PHONY: help install demo test zork check format format-check lint types imports parity docs bench faults clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
@@ -133,6 +133,9 @@ docs: $(STAMPS)/dev ## write docs/cli.md from the commands
 
 bench: $(STAMPS)/dev $(STAMPS)/model ## run the benchmarks, JSON out
 	@$(BIN)/python -m benchmarks --json
+
+faults: $(STAMPS)/dev ## kill runs 250 times at random instants and compare (about 15 minutes; FAULTS_ARGS=...)
+	@PYTHONPATH=tests $(BIN)/python -m faults $(FAULTS_ARGS)
 
 clean: ## remove .venv and the tools' caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

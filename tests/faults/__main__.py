@@ -153,11 +153,12 @@ def _print(report: dict[str, Any]) -> None:
             in_flight = sum(kill["in_flight"] for kill in chosen)
             counts = (len(chosen), phases["start"], phases["play"], phases["finish"], in_flight)
             print(line.format(found["store"], kind, *counts))
+        lost, again = len(found["lost"]), len(found["repeated"])
         print(
             f"{found['store']}: {found['runs']} runs in {found['starts']} starts, {found['calls']:,} paid "
-            f"calls, {found['seconds']:.0f} s: {len(found['lost'])} finished episodes lost ({found['cut_off']} "
-            f"more had not reached the disk when the power was cut), {len(found['repeated'])} paid calls "
-            f"repeated, {found['in_flight']} made again that were in flight, {len(found['wrong'])} other findings"
+            f"calls, {found['seconds']:.0f} s: {lost} finished episodes lost ({found['cut_off']} more had "
+            f"not reached the disk when the power was cut), {again} paid calls repeated, "
+            f"{found['in_flight']} made again that were in flight, {len(found['wrong'])} other findings"
         )
         for finding in (*found["lost"], *found["repeated"], *found["wrong"]):
             print(f"  {finding}")
