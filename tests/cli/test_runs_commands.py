@@ -59,7 +59,18 @@ def test_verify_says_what_is_wrong_and_fails(call, folder: Path) -> None:
     assert broken.exit_code == 2
     assert NAME in broken.stdout
     assert "remedy:" in broken.stdout
-    assert json.loads(call("runs", "verify", "runs/cave", "--json").stdout)["problems"]
+    assert json.loads(call("runs", "verify", "runs/cave", "--json").stdout)[0]["problems"]
+
+
+def test_verify_reads_what_nothing_else_can_open(call, folder: Path) -> None:
+    path = folder / "events.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) * 2 // 3])
+    broken = call("runs", "verify", "runs/cave")
+    assert broken.exit_code == 2
+    assert "remedy:" in broken.output
 
 
 def test_export_writes_says_what_is_lost_and_refuses_what_is_there(call, folder: Path) -> None:

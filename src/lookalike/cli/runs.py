@@ -132,16 +132,22 @@ def resume(
 @app.command("verify")
 def verify(run: RunArgument, store: StoreOption = None, as_json: JsonOption = False) -> None:
     """Check that every event and every file of a run is as it was written; exit 2 where one is not."""
-    with _found(run, store) as (log, run_id):
-        report = log.verify(run_id, files=_files(log, run_id))
+    from lookalike.store import verify_store
+
+    in_folder = store is None and (Path(run) / STORE_FILE).is_file()
+    # A folder's store is opened by the check itself, which also reads what nothing else can open any more.
+    where, name = (run, None) if in_folder else _find(run, store)
+    reports = verify_store(where, run_id=name, files=_files_of(where, name))
     if as_json:
-        emit_json(report)
+        emit_json(reports)
     else:
-        emit(f"{run_id}: {report.events:,} events and {report.files:,} files checked")
-        for problem in report.problems:
-            emit(f"  {problem}\n    remedy: {problem.remedy}")
-        emit("everything is as it was written" if not report.problems else f"{len(report.problems)} problems")
-    if report.problems:
+        for report in reports:
+            emit(f"{report.run_id}: {report.events:,} events and {report.files:,} files checked")
+            for problem in report.problems:
+                emit(f"  {problem}\n    remedy: {problem.remedy}")
+            number = len(report.problems)
+            emit(f"  {number} problem(s)" if number else "  everything is as it was written")
+    if any(report.problems for report in reports):
         raise typer.Exit(2)
 
 
@@ -274,6 +280,17 @@ def _files(log: EventLog, run_id: str) -> FileStore | None:
     folder = log.summary(run_id).folder
     path = Path(folder) / "files" if folder else None
     return FileStore(path) if path is not None and path.is_dir() else None
+
+
+def _files_of(where: str, run_id: str | None) -> FileStore | None:
+    """Return the pictures of a run: beside its store where it is named by its folder."""
+    from lookalike.store import FileStore
+
+    if run_id is None:
+        path = Path(where) / "files"
+        return FileStore(path) if path.is_dir() else None
+    with _opened(where) as log:
+        return _files(log, run_id)
 
 
 def _folders_beside(log: EventLog) -> list[FileStore | None]:
