@@ -59,28 +59,23 @@ def test_a_second_process_on_one_run_is_refused_and_told_who_holds_it(
         first.wait_gone()
 
 
-def fill_by_mount(place: Path) -> object:
-    made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=448k", "tmpfs", str(place)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def mount_small(place: Path) -> None:
+    """Put a file system of a few kilobytes in a folder's place."""
+    command = ["mount", "-t", "tmpfs", "-o", "size=448k", "tmpfs", str(place)]
+    made = subprocess.run(command, capture_output=True, text=True, check=False)
     if made.returncode:
         pytest.skip(f"no file system of a few kilobytes can be mounted here: {made.stderr.strip()}")
-    return None
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_full_disk_stops_the_run_which_goes_on_with_space(workers, reward_model, tmp_path):
+def test_a_full_disk_stops_the_run_which_goes_on_with_space(reward_model, tmp_path):
     bench = Bench(tmp_path, reward_model, CHEAP)
     expected = bench.undisturbed()
     folder = bench.run_folder()
     out = folder / "out"
     out.mkdir()
-    fill_by_mount(out)
+    mount_small(out)
     try:
-        command = [*bench.asked.command(reward_model), "--out", str(out), "--workers", workers]
+        command = [*bench.asked.command(reward_model), "--out", str(out), "--workers", "2"]
         first = bench.start(folder, command)
         assert wait(first) == 2, first.said()
         said = first.said()
@@ -90,7 +85,7 @@ def test_a_full_disk_stops_the_run_which_goes_on_with_space(workers, reward_mode
         assert 0 < events < expected.events
         assert 0 < episodes < expected.episodes
         subprocess.run(["mount", "-o", "remount,size=64m", str(out)], check=True)
-        second = bench.start(folder, ["runs", "resume", str(out), "--workers", workers])
+        second = bench.start(folder, ["runs", "resume", str(out)])
         assert wait(second) == 0, second.said()
         held = sqlite_stores(folder).read(EXPERIMENT)
         assert held.digest == expected.digest
