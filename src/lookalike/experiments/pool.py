@@ -13,7 +13,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
@@ -137,7 +137,8 @@ class PlayerPool:
         process = self._context.Process(
             target=_serve, args=(theirs, self._setup, self._stop, os.getpid()), daemon=False
         )
-        process.start()
+        with _interrupts_held_back():
+            process.start()
         theirs.close()
         player = _Player(process, ours)
         self._players.append(player)
@@ -205,11 +206,12 @@ class PlayerPool:
             if self._deaths[key] >= DEATHS_PER_EPISODE:
                 self._listener.events(task, (_died(key, code, player.seen.get(str(key), [])),))
                 left = left[1:]
-        replacement = self._hire()
         if not left:
             self._listener.ended(task)
-            return
         if self._stop.is_set():
+            return
+        replacement = self._hire()
+        if not left:
             return
         again = PlayTask(task.condition, task.goal, task.seed, left)
         replacement.task, replacement.left = again, left
@@ -225,6 +227,19 @@ class PlayerPool:
                 got=f"{FAILED_STARTS} in a row ended before they could play, the last with {_how(code)}",
                 remedy="see what they wrote above; free memory, or use fewer --workers",
             )
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Let a process that is started in this block hear no Ctrl-C until it says what it does with one.
+
+    The terminal sends it to all, and one that comes while a player imports would end it with a traceback.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _how(code: int | None) -> str:
@@ -289,6 +304,7 @@ class Teller:
 def _serve(pipe: Connection, setup: SessionSetup, stop: Any, parent: int) -> None:
     """Play what comes through the pipe until it closes (the process's own main function)."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     _die_with(parent)
     session = Session(setup)
     try:

@@ -94,6 +94,7 @@ def run_experiment(
     options = replace(options or RunOptions(), **more)
     asked = resolve(name, seeds=seeds, goals=goals, conditions=conditions)
     out.mkdir(parents=True, exist_ok=True)
+    _check_what_takes_no_time(asked, out, model, options)
     watched = _watch_if_needed(asked, out, options.progress, given=reward_model is not None)
     document = _document(watched, reward_model, without)
     return _carry_out(
@@ -181,7 +182,6 @@ def _carry_out(
     options: RunOptions,
 ) -> ExperimentResult:
     store = options.store or str(out / "events.sqlite")
-    _refuse_unknown_prices(asked, model, options.budgets)
     setup = SessionSetup(
         environment=asked.spec.environment,
         reward_model=document,
@@ -235,6 +235,13 @@ def _start(
     log.start_run(run_id, described, package_version=lookalike.__version__, folder=str(out.resolve()))
     if document is not None and known:
         save_reward_model(document, out / REWARD_MODEL_FILE)
+
+
+def _check_what_takes_no_time(asked: ResolvedExperiment, out: Path, model: str, options: RunOptions) -> None:
+    """Refuse what cannot work before minutes are spent on a recording."""
+    _refuse_unknown_prices(asked, model, options.budgets)
+    with open_log(options.store or str(out / "events.sqlite")):
+        pass
 
 
 def _refuse_unknown_prices(asked: ResolvedExperiment, model: str, budgets: Budgets) -> None:
