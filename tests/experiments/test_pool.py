@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 
 import pytest
@@ -124,6 +125,41 @@ def test_stopping_ends_after_the_step_under_way():
     while any(os.path.exists(f"/proc/{i}") for i in ids) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(os.path.exists(f"/proc/{i}") for i in ids), "a player process was left behind"
+
+
+def masks(process_id: int) -> tuple[bool, bool]:
+    """Return whether a process blocks, and whether it ignores, Ctrl-C."""
+    with open(f"/proc/{process_id}/status") as status:
+        fields = dict(line.split(":", 1) for line in status)
+    interrupt = 1 << (signal.SIGINT - 1)
+    return bool(int(fields["SigBlk"], 16) & interrupt), bool(int(fields["SigIgn"], 16) & interrupt)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
+def test_ctrl_c_while_a_player_starts_is_left_to_the_one_who_started_it():
+    pool = PlayerPool(setup(), 1, listener=Ears(), logged=lambda key: ())
+    try:
+        player = pool._hire()
+        assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        assert any(masks(player.process.pid))  # from its very first moment
+        assert player.pipe.recv() == ("ready", None)
+        assert masks(player.process.pid) == (False, True)
+    finally:
+        pool.close()
+
+
+def test_a_player_that_dies_is_not_replaced_once_the_run_stops():
+    def stop_and_kill(task, events):
+        pool.stop()
+        os.kill(pool.process_ids[0], signal.SIGKILL)
+
+    ears = Ears(stop_and_kill)
+    pool = PlayerPool(setup(), 1, listener=ears, logged=lambda key: ())
+    try:
+        pool.play(tasks(2, "diamonds"))
+        assert pool.process_ids == []
+    finally:
+        pool.close()
 
 
 def test_an_error_in_a_player_comes_out():
