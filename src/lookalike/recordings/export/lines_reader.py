@@ -46,6 +46,8 @@ class RunLines:
         self._log = EventLog(Path(self._folder.name) / "events.sqlite")
         weakref.finalize(self, self._log.close)
         import_run(path, self._log, run_id=_RUN, files=self._files)
+        # An export without the run's files names pictures that are not there.
+        self._pictures = {digest for digest, _ in self._files.digests()}
         self._facts: RunFacts = survey(self._log, _RUN, None)
         self._where = [
             (episode.key, number, len(track.steps))
@@ -79,7 +81,7 @@ class RunLines:
         observations, size = [], 0
         for index, (text, name) in enumerate(zip(track.texts, track.frames, strict=True)):
             frame = None
-            if name is not None and self._files.damage(name) is None:
+            if name in self._pictures:
                 frame = self._files.get_frame(name)
                 size += frame.nbytes
                 check_bytes(self.path, size, MAX_FRAME_BYTES)

@@ -109,14 +109,17 @@ class ParquetRows:
 
     def _may_have(self, group: int, column: str, value: int) -> bool:
         """Return whether a row group's bounds leave room for a value."""
-        about = self._file.metadata.row_group(group)
-        for index in range(about.num_columns):
-            chunk = about.column(index)
-            if chunk.path_in_schema == column:
-                bounds = chunk.statistics
-                if bounds is None or not bounds.has_min_max:
-                    return True
-                return bool(bounds.min <= value <= bounds.max)
+        try:
+            about = self._file.metadata.row_group(group)
+            for index in range(about.num_columns):
+                chunk = about.column(index)
+                if chunk.path_in_schema == column:
+                    bounds = chunk.statistics
+                    if bounds is None or not bounds.has_min_max:
+                        return True
+                    return bool(bounds.min <= value <= bounds.max)
+        except (*self._errors, TypeError) as error:
+            raise damaged(self.path, error, "a whole Parquet file") from error
         return True
 
 
