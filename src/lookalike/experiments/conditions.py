@@ -11,13 +11,15 @@ import yaml
 from pydantic import BaseModel, ConfigDict
 
 from lookalike.core.errors import UnknownNameError
-from lookalike.core.types import Handicaps
+from lookalike.core.types import Handicaps, Role
 from lookalike.experiments.results import ConditionInfo, ConditionKind
 from lookalike.swarm import SwarmConfig, roles_at
 from lookalike.swarm.config import MemoryKind, RewardSource
 
-ASKS_A_MODEL = frozenset({"llm", "plan"})
+ASKS_A_MODEL = frozenset({"llm", "plan", "human"})
 """Players that need a language model."""
+PERSON = "you"
+"""The member that a person is, where ``player`` is ``human``."""
 
 
 class _Data(BaseModel):
@@ -32,7 +34,8 @@ class Condition(_Data):
         kind: A row of the paper (with its missing cell), a control or a baseline.
         description: One sentence.
         player: Who proposes: ``llm``, ``random``, ``replay``, ``follow`` (the expert's recommendation) or
-            ``plan`` (a language model that writes all commands beforehand, docs/plan-mode.md).
+            ``plan`` (a language model that writes all commands beforehand, docs/plan-mode.md) or ``human``
+            (a person at the dashboard is a member besides the language model's, docs/dashboard.md).
         temperatures: One member each.
         mode: ``council`` or ``worlds``.
         council: The council's rule.
@@ -48,7 +51,7 @@ class Condition(_Data):
     name: str
     kind: ConditionKind
     description: str
-    player: Literal["llm", "random", "replay", "follow", "plan"] = "llm"
+    player: Literal["llm", "random", "replay", "follow", "plan", "human"] = "llm"
     temperatures: tuple[float, ...]
     mode: Literal["council", "worlds"] = "council"
     council: str = "best-reward"
@@ -62,7 +65,7 @@ class Condition(_Data):
     def config(self) -> SwarmConfig:
         """Return how its swarm plays."""
         return SwarmConfig(
-            roles=roles_at(self.temperatures),
+            roles=((Role(PERSON, 0.0),) if self.player == "human" else ()) + roles_at(self.temperatures),
             mode=self.mode,
             council=self.council,
             memory=self.memory,

@@ -257,6 +257,12 @@ class Session:
             UsageError: The replay baseline has no recording.
             ModelError: The language model is missing.
         """
+        if condition.player == "human":
+            raise UsageError(
+                "A person is a member of this condition, and nobody is here to be asked.",
+                got=condition.name,
+                remedy="play along in the dashboard: lookalike view",
+            )
         if condition.player == "random":
             return RandomPlayer()
         if condition.player == "follow":
