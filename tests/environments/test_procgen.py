@@ -10,7 +10,7 @@ import pytest
 from lookalike.core.errors import GameError, UnknownNameError, UsageError
 from lookalike.environments import load_goals, make_environment
 from lookalike.environments.goals import check_goals_against
-from lookalike.environments.procgen import Procgen
+from lookalike.environments.procgen import Procgen, engine_state_in
 from lookalike.environments.procgen_engine import procgen_installed, read_clock
 from lookalike.environments.procgen_games import KEYS, MOVES, find_game, known_games, normalised_return
 from lookalike.testing.conformance import check_environment
@@ -119,7 +119,6 @@ def test_a_long_play_goes_on_exactly_from_a_state(game):
             )
             if mine.terminated or mine.truncated:
                 break
-        assert one.engine_state() == other.engine_state()
         assert other.save() == one.save()
     one.close()
     other.close()
@@ -188,7 +187,7 @@ def test_the_end_repeats_the_last_frame_and_says_whether_the_level_was_completed
 def test_the_engine_s_own_limit_truncates():
     maze = Procgen("maze")
     maze.reset(seed=4)
-    assert read_clock(maze.engine_state()) == (4, 0, 500)
+    assert read_clock(engine_state_in(maze.save())) == (4, 0, 500)
     results = [maze.step("noop") for _ in range(500)]
     assert not any(result.truncated for result in results[:-1])
     assert results[-1].truncated

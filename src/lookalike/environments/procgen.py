@@ -197,10 +197,6 @@ class Procgen:
         self._painter.set_state(self._engine.state())
         return self._painter.frame()
 
-    def engine_state(self) -> bytes:
-        """Return the engine's own state, for programs that look into it (never for players)."""
-        return self._engine.state()
-
     def close(self) -> None:
         """Free the engine. Closing twice is harmless."""
         if not self._closed:
@@ -251,6 +247,13 @@ def make_procgen(argument: str) -> Procgen:
         )
     size = int(found["size"]) if found["size"] else FRAME_SIZE
     return Procgen(found["game"], found["mode"] or "easy", frame_size=size)
+
+
+def engine_state_in(saved: bytes) -> bytes:
+    """Return the engine's own state within one that ``save`` returned, for ``procgen_state`` to look into."""
+    start = _STATE_HEAD.size + _STATE_BODY.size
+    (*_, length, _) = _STATE_BODY.unpack_from(saved, _STATE_HEAD.size)
+    return saved[start : start + length]
 
 
 def _digest(body: bytes) -> bytes:

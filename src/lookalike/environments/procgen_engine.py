@@ -173,7 +173,7 @@ def after_generators(state: bytes) -> int:
     """Return where a state goes on behind its two random generators, which are texts of varying length."""
     offset = _levels_offset(state) + 4 * 4  # levels from and to, game type, game number
     for _ in range(2):
-        (length,) = _INT.unpack_from(state, offset + 4)
+        length: int = _INT.unpack_from(state, offset + 4)[0]
         offset += 8 + length
     return offset
 
@@ -184,7 +184,7 @@ def procgen_installed() -> bool:
 
 
 def _levels_offset(state: bytes) -> int:
-    (length,) = _INT.unpack_from(state, 4)
+    length: int = _INT.unpack_from(state, 4)[0]
     return 8 + length + 4 * _LEVELS_AFTER_NAME
 
 

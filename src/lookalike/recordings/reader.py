@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 from lookalike.core.errors import RecordingError
 from lookalike.core.types import Demonstration, PlayerKind
@@ -14,8 +15,26 @@ from lookalike.recordings.files import check_file
 from lookalike.recordings.jsonl import FORMAT, read_jsonl
 from lookalike.recordings.terminal_video import read_terminal_video
 from lookalike.recordings.transcript import read_transcript
+from lookalike.recordings.video_kind import shows_text
+from lookalike.recordings.visual_actions import find_actions, is_action_log
+from lookalike.recordings.visual_video import read_visual_video
 
-_VIDEO_SUFFIXES = {".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".ogv", ".mpg", ".mpeg", ".ts", ".flv"}
+VideoKind = Literal["auto", "terminal", "visual"]
+
+_VIDEO_SUFFIXES = {
+    ".mp4",
+    ".m4v",
+    ".mov",
+    ".webm",
+    ".mkv",
+    ".avi",
+    ".ogv",
+    ".mpg",
+    ".mpeg",
+    ".ts",
+    ".flv",
+    ".gif",
+}
 _TEXT_SUFFIXES = {".txt", ".log", ".transcript", ".script", ".rec", ".md"}
 _HEAD_BYTES = 4096
 
@@ -27,12 +46,15 @@ def read_recording(
     licence: str | None = None,
     player_kind: PlayerKind | None = None,
     episode: int | None = None,
+    kind: VideoKind = "auto",
     progress: Callable[[float], None] | None = None,
 ) -> Demonstration:
-    """Read a recording of any kind: terminal video, transcript, asciicast v2, our JSONL, or a dataset.
+    """Read a recording of any kind: a video, a transcript, asciicast v2, our JSONL, or a dataset.
 
-    What a file is, is decided by its content first and its suffix second. A log beside a video is not
-    looked at; it is read where it is named itself. Datasets are LeRobot v3 and Minari folders and exported
+    What a file is, is decided by its content first and its suffix second. A video with actions beside it
+    (``x.jsonl`` or ``x.actions.jsonl``) is one of a game on the screen, and so is one in which no text can be
+    read; any other is one of a terminal. A terminal recording's log beside its video is not looked at; it is
+    read where it is named itself. Datasets are LeRobot v3 and Minari folders and exported
     runs; :func:`read_recordings` reads all of their episodes.
 
     Args:
@@ -41,6 +63,8 @@ def read_recording(
         licence: SPDX expression; ``None`` takes the one in the file, or ``"unknown"``.
         player_kind: Who played; ``None`` takes what the file says, or ``"human"``.
         episode: Which of a dataset's episodes, 0-based; ``None`` where there is only one.
+        kind: What a video shows: ``"terminal"`` is read as text, ``"visual"`` as frames of 64 x 64
+            (``read_visual_video`` has more to choose); ``"auto"`` finds out.
         progress: Called with the finished fraction, 0 to 1.
 
     Raises:
@@ -57,8 +81,14 @@ def read_recording(
     check_file(path)
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
-    kind = _kind(path, head)
-    if kind == "video":
+    form = _form(path, head)
+    if form == "frame-actions":
+        path, form = _video_beside(path), "video"
+    if form == "video" and (kind == "visual" or (kind == "auto" and _is_visual(path))):
+        demonstration = read_visual_video(
+            path, environment=environment, licence=licence, player_kind=player_kind, progress=progress
+        )
+    elif form == "video":
         demonstration = read_terminal_video(
             path,
             environment=environment,
@@ -66,10 +96,10 @@ def read_recording(
             player_kind=player_kind or "human",
             progress=progress,
         )
-    elif kind == "jsonl":
+    elif form == "jsonl":
         demonstration = read_jsonl(path, environment=environment, licence=licence, player_kind=player_kind)
     else:
-        read = read_asciicast if kind == "asciicast" else read_transcript
+        read = read_asciicast if form == "asciicast" else read_transcript
         demonstration = read(
             path, environment=environment, licence=licence or "unknown", player_kind=player_kind or "human"
         )
@@ -142,19 +172,41 @@ def _only(path: Path, datasets: Datasets | None, episode: int | None) -> Demonst
     return datasets.demonstration(episode or 0)
 
 
-def _kind(path: Path, head: bytes) -> str:
-    """Return ``video``, ``jsonl``, ``asciicast`` or ``transcript``."""
+def _is_visual(path: Path) -> bool:
+    return find_actions(path) is not None or not shows_text(path)
+
+
+def _video_beside(actions: Path) -> Path:
+    """Return the video that an actions file belongs to.
+
+    Raises:
+        RecordingError: There is none.
+    """
+    stem = actions.stem.removesuffix(".actions")
+    for suffix in sorted(_VIDEO_SUFFIXES):
+        if (video := actions.with_name(stem + suffix)).is_file():
+            return video
+    raise RecordingError(
+        "These are the actions of a video that is not here.",
+        got=actions.name,
+        expected=f"{stem}.mp4 beside it",
+        remedy="put the video beside its actions",
+    )
+
+
+def _form(path: Path, head: bytes) -> str:
+    """Return ``video``, ``frame-actions``, ``jsonl``, ``asciicast`` or ``transcript``."""
     suffix = path.suffix.lower()
     if (
         head[4:8] == b"ftyp"
-        or head[:4] in (b"\x1a\x45\xdf\xa3", b"RIFF", b"OggS")
+        or head[:4] in (b"\x1a\x45\xdf\xa3", b"RIFF", b"OggS", b"GIF8")
         or suffix in _VIDEO_SUFFIXES
     ):
         return "video"
     if suffix == ".cast":
         return "asciicast"
     if suffix == ".jsonl":
-        return "jsonl"
+        return "frame-actions" if is_action_log(path) else "jsonl"
     first = head.split(b"\n", 1)[0].strip()
     if first.startswith(b"{"):
         if FORMAT.encode() in first:
