@@ -24,7 +24,9 @@ from typing import Any
 import pytest
 
 from faults import unlucky
-from faults.campaign import Asked, Bench, Outcome, campaign
+from faults.bench import Asked, Bench
+from faults.campaign import campaign
+from faults.findings import Outcome
 from faults.reward_model import write_reward_model
 from store import postgres_server
 from store.postgres_server import PostgresServer

@@ -6,27 +6,20 @@ machine does in a millisecond is not in the seed.
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
 import signal
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Any
 
-from faults import plugin
-from faults.processes import Started, kill, start
+from faults.bench import EXPERIMENT, RUN_LIMIT_S, Bench, Undisturbed, comparable, read_ledger, sqlite_stores
+from faults.findings import Kill, Outcome, asked_again, lost_episodes
+from faults.processes import Started, kill
 from faults.stores import Held, PostgresStores, SqliteStores
 
-EXPERIMENT = "paper/colossal-cave"
-MODEL = "paid"
 BATCH = 4
 """Calls that one player process may have under way: one for each member of the swarm."""
-RUN_LIMIT_S = 300.0
 START_S = 3.0
 """What starting takes at the most on a machine that does nothing else."""
 
@@ -37,188 +30,6 @@ KINDS = {
     "postgres": ("main", "main", "connections", "connections", "interrupt", "terminate", "player", "game"),
 }
 """What is drawn from, without putting back, so that no kind is left to luck."""
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What is run.
-
-    Attributes:
-        goals: Names, with commas.
-        conditions: Likewise.
-        seeds: Likewise.
-    """
-
-    goals: str = "lamp,lit-with-rod"
-    conditions: str = "solo,swarm,worlds"
-    seeds: str = "1000"
-
-    def command(self, reward_model: Path) -> list[str]:
-        """Return the command's part that says what is asked for."""
-        return [
-            *("experiment", "run", EXPERIMENT, "--goals", self.goals, "--conditions", self.conditions),
-            *("--seeds", self.seeds, "--reward-model", str(reward_model), "--model", MODEL),
-        ]
-
-
-@dataclass
-class Kill:
-    """One kill and what came of it.
-
-    Attributes:
-        kind: See `KINDS`.
-        phase: ``start``, ``play`` or ``finish``: what the run was doing.
-        after_s: Seconds after its start.
-        events: Events the log held then.
-        finished: Episodes that had ended by then.
-        in_flight: Calls made again afterwards whose answers had not reached the cache.
-        cut_off: Finished episodes that had not reached the disk when the power was cut.
-        detail: What else is known.
-    """
-
-    kind: str
-    phase: str
-    after_s: float
-    events: int = 0
-    finished: int = 0
-    in_flight: int = 0
-    cut_off: int = 0
-    detail: str = ""
-
-
-@dataclass
-class Outcome:
-    """What a campaign found; the lists of wrongs must stay empty.
-
-    Attributes:
-        store: ``sqlite`` or ``postgres``.
-        seed: Of all that was random.
-        kills: In order.
-        runs: Runs that were played to their end.
-        starts: Processes started, first ones and resumptions.
-        calls: Of the paid model, over all runs.
-        lost: Finished episodes that were gone or changed after a kill, or were started again.
-        repeated: Calls made again although their answers were in the cache.
-        wrong: Everything else: other results, findings of verify, processes left behind, tracebacks.
-        seconds: It took.
-    """
-
-    store: str
-    seed: int
-    kills: list[Kill] = field(default_factory=list)
-    runs: int = 0
-    starts: int = 0
-    calls: int = 0
-    lost: list[str] = field(default_factory=list)
-    repeated: list[str] = field(default_factory=list)
-    wrong: list[str] = field(default_factory=list)
-    seconds: float = 0.0
-
-    @property
-    def clean(self) -> bool:
-        """Whether nothing was found."""
-        return not (self.lost or self.repeated or self.wrong)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return JSON values, kills added up by kind and phase."""
-        return asdict(self) | {
-            "by_kind": Counter(k.kind for k in self.kills),
-            "by_phase": Counter(k.phase for k in self.kills),
-            "in_flight": sum(k.in_flight for k in self.kills),
-            "cut_off": sum(k.cut_off for k in self.kills),
-        }
-
-
-@dataclass(frozen=True)
-class Undisturbed:
-    """A run that nobody disturbed.
-
-    Attributes:
-        digest: Of all that was played.
-        result: Its results, without what a machine had to do with it.
-        seconds: It took.
-        events: In its log.
-        episodes: That ended.
-        calls: Of the paid model.
-    """
-
-    digest: str
-    result: dict[str, Any]
-    seconds: float
-    events: int
-    episodes: int
-    calls: set[str]
-
-
-class Bench:
-    """A folder for runs, with the plugin installed and one reward model.
-
-    Args:
-        folder: Empty.
-        reward_model: A document.
-        asked: What is run.
-    """
-
-    def __init__(self, folder: Path, reward_model: Path, asked: Asked) -> None:
-        folder.mkdir(exist_ok=True)
-        self.folder = folder
-        self.asked = asked
-        self.reward_model = reward_model
-        self.plugin = plugin.install(folder / "plugin")
-        self._count = 0
-
-    def run_folder(self) -> Path:
-        """Return a new, empty folder for one run."""
-        self._count += 1
-        folder = self.folder / f"{self.folder.name}-{self._count:03}"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-        return folder
-
-    def start(self, folder: Path, command: Sequence[str]) -> Started:
-        """Start one of the product's commands for the run in a folder."""
-        environment = {
-            "PYTHONPATH": os.pathsep.join(filter(None, (str(self.plugin), os.environ.get("PYTHONPATH")))),
-            "XDG_CACHE_HOME": str(folder / "cache"),
-            "MPLCONFIGDIR": str(self.folder / "matplotlib"),
-            plugin.LEDGER: str(folder / "ledger"),
-            "NO_COLOR": "1",
-        }
-        return start(command, environment=environment, mark=str(folder), output=folder / "output")
-
-    def undisturbed(self) -> Undisturbed:
-        """Play the run once without a kill, in one process."""
-        folder = self.run_folder()
-        command = [*self.asked.command(self.reward_model), "--out", str(folder / "out")]
-        started = self.start(folder, command)
-        started.process.wait(RUN_LIMIT_S)
-        seconds = started.seconds
-        left = started.wait_gone()
-        assert started.process.returncode == 0, started.said()
-        assert not left, left
-        held = sqlite_stores(folder).read(EXPERIMENT)
-        calls = read_ledger(folder)
-        assert len(calls) == len(set(calls)), "the undisturbed run already asks twice"
-        result = comparable(folder / "out" / "results.json")
-        return Undisturbed(held.digest, result, seconds, held.events, len(held.finished), set(calls))
-
-
-def sqlite_stores(folder: Path) -> SqliteStores:
-    """Return the stores of a run's folder."""
-    cache = folder / "cache" / "lookalike" / "responses.sqlite"
-    return SqliteStores(folder / "out", cache, folder / "scratch")
-
-
-def comparable(results: Path) -> dict[str, Any]:
-    """Read a results file without what depends on the machine and on what had been computed before."""
-    data = json.loads(results.read_text())
-    data["created_with"].pop("commands")
-    for part in (*data["rows"], *data["episodes"]):
-        part.pop("seconds", None)
-        part.pop("seconds_mean", None)
-        for name in ("seconds", "computed_tokens", "cached_calls", "cost", "unpriced_calls"):
-            part["usage"].pop(name, None)
-    return data
 
 
 class Deck:
@@ -454,52 +265,6 @@ class DisturbedRun:
 
     def _wrong(self, what: str) -> None:
         self._outcome.wrong.append(f"{self._folder.name}: {what}")
-
-
-def read_ledger(folder: Path) -> list[str]:
-    """Return the calls of a run's paid model in the order they were made."""
-    path = folder / "ledger"
-    return [line.split()[0] for line in path.read_text().splitlines()] if path.exists() else []
-
-
-def asked_again(
-    ledger: Sequence[str], kills: Sequence[tuple[set[str], int]]
-) -> tuple[list[str], Counter[int]]:
-    """Find the calls that were made more than once.
-
-    Args:
-        ledger: Calls in the order they were made.
-        kills: Of each kill, the calls whose answers the cache held right after it, and how long the ledger
-            was then.
-
-    Returns:
-        A sentence for every call that was made although its answer was kept, or without a kill; and by
-        kill how many were made again because it came before their answers had been kept.
-    """
-    last: dict[str, int] = {}
-    repeated, in_flight = [], Counter[int]()
-    for position, call in enumerate(ledger):
-        kept = [index for index, (calls, at) in enumerate(kills) if at <= position and call in calls]
-        if kept:
-            repeated.append(f"call {call} was made again after kill {kept[0]}, and its answer was there")
-        elif call in last:
-            between = [index for index, (_, at) in enumerate(kills) if last[call] < at <= position]
-            if between:
-                in_flight[between[0]] += 1
-            else:
-                repeated.append(f"call {call} was made again without a kill")
-        last[call] = position
-    return repeated, in_flight
-
-
-def lost_episodes(before: Held, after: Held) -> list[str]:
-    """Name the episodes that had ended before and are gone, changed, or were played again."""
-    found = [
-        f"{key} is {'changed' if key in after.finished else 'gone'}"
-        for key, events in before.finished.items()
-        if after.finished.get(key) != events
-    ]
-    return found + [f"{name} was played again" for name in after.starts_after_end]
 
 
 def campaign(

@@ -11,16 +11,9 @@ from random import Random
 
 import pytest
 
-from faults.campaign import (
-    Asked,
-    Bench,
-    Outcome,
-    Undisturbed,
-    asked_again,
-    campaign,
-    lost_episodes,
-    sqlite_stores,
-)
+from faults.bench import Asked, Bench, Undisturbed, sqlite_stores
+from faults.campaign import campaign
+from faults.findings import Outcome, asked_again, lost_episodes
 from faults.reward_model import write_reward_model
 from faults.stores import Held
 from lookalike.store import EpisodeKey, EpisodeStarted, EventLog

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from faults.campaign import EXPERIMENT, Asked, Bench, comparable, sqlite_stores
+from faults.bench import EXPERIMENT, Asked, Bench, comparable, sqlite_stores
 from faults.processes import Started
 from faults.reward_model import write_reward_model
 
