@@ -20,6 +20,7 @@ from lookalike.cli import (
     recordings,
     rewards,
     runs,
+    view,
     watch,
 )
 from lookalike.cli.failures import GuardedGroup, set_debug
@@ -57,6 +58,7 @@ app.command("demo")(demo.demo)
 app.command("record")(record.record)
 app.command("watch")(watch.watch)
 app.command("play")(play.play)
+app.command("view")(view.view)
 app.add_typer(experiment.app, name="experiment")
 app.add_typer(runs.app, name="runs")
 app.add_typer(rewards.app, name="rewards")

@@ -1,0 +1,220 @@
+"""Work that goes on while pages are looked at: drawing a video, watching a recording, a run in its own process.
+
+A run is started as anybody would start it in a terminal, so it goes on when the dashboard is closed, and
+`lookalike runs resume` goes on with it where it was stopped.
+"""
+
+from __future__ import annotations
+
+import itertools
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from lookalike.core.errors import LookalikeError, UsageError
+from lookalike.web.library import Library
+
+State = Literal["running", "finished", "failed"]
+Work = Callable[["Job"], tuple[str, str]]
+MOST_RUNS = 2
+"""Runs that are played at once: each takes a core or two."""
+_FRESH_S = 600.0
+_MOST_JOBS = 50
+_LAST_LINES = 4
+
+
+@dataclass
+class Job:
+    """Something that goes on.
+
+    Attributes:
+        key: Names it in addresses.
+        title: What it is.
+        state: Whether it goes on, and how it ended.
+        words: How far it is, or what came of it.
+        fraction: How far, in [0, 1]; ``None`` where that is not known.
+        address: Where its result is shown.
+        link: What that is called.
+        command: The command it runs, where it is one.
+        ended: When it ended, in seconds, monotonic.
+    """
+
+    key: str
+    title: str
+    state: State = "running"
+    words: str = "beginning"
+    fraction: float | None = None
+    address: str | None = None
+    link: str | None = None
+    command: str | None = None
+    ended: float | None = None
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    @property
+    def fresh(self) -> bool:
+        """Whether it ended a short while ago."""
+        return self.ended is not None and time.monotonic() - self.ended < _FRESH_S
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what a page shows."""
+        names = ("key", "title", "state", "words", "fraction", "address", "link", "command")
+        return {name: getattr(self, name) for name in names}
+
+
+class Jobs:
+    """All work of this server.
+
+    Args:
+        library: Told when something was made.
+    """
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._jobs: dict[str, Job] = {}
+        self._numbers = itertools.count(1)
+        self._lock = threading.Lock()
+
+    def listing(self) -> list[Job]:
+        """Return all jobs, the newest first."""
+        with self._lock:
+            return list(reversed(self._jobs.values()))
+
+    def job(self, key: str) -> Job:
+        """Return one job.
+
+        Raises:
+            UsageError: There is none with that key.
+        """
+        with self._lock:
+            found = self._jobs.get(key)
+        if found is None:
+            raise UsageError("There is no such job (any more).", remedy="see the list of runs")
+        return found
+
+    def work(self, title: str, work: Work) -> Job:
+        """Do something in a thread; it returns what came of it and where that is shown."""
+        job = self._new(title)
+
+        def run() -> None:
+            try:
+                job.words, job.address = work(job)
+                job.state = "finished"
+            except LookalikeError as error:
+                job.words, job.state = f"{error.what} {error.remedy or ''}".strip(), "failed"
+            except Exception as error:
+                job.words, job.state = f"A fault of ours: {type(error).__name__}", "failed"
+                raise
+            finally:
+                job.ended = time.monotonic()
+                self._library.forget()
+
+        threading.Thread(target=run, daemon=True, name=job.key).start()
+        return job
+
+    def run(
+        self, title: str, arguments: list[str], *, log: Path, done: Callable[[], tuple[str, str | None]]
+    ) -> Job:
+        """Run a `lookalike` command in a process of its own.
+
+        Args:
+            title: What it is.
+            arguments: What follows ``lookalike``.
+            log: File for what it says while it runs.
+            done: Says what came of it and where that is shown, when it has ended well.
+
+        Raises:
+            UsageError: Enough of them are running.
+        """
+        with self._lock:
+            running = sum(j.process is not None and j.state == "running" for j in self._jobs.values())
+        if running >= MOST_RUNS:
+            raise UsageError(
+                "Enough runs are being played.",
+                got=running,
+                expected=f"at most {MOST_RUNS} at once",
+                remedy="wait until one has ended, or stop one",
+            )
+        job = self._new(title)
+        job.command = shlex.join(["lookalike", *arguments])
+        main = "from lookalike.cli import main; main()"
+        with log.open("wb") as said:
+            # Into a file and no pipe: the run goes on where nobody reads any more.
+            job.process = subprocess.Popen(
+                [sys.executable, "-c", main, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=said,
+                start_new_session=True,
+            )
+        threading.Thread(target=self._follow, args=(job, log, done), daemon=True, name=job.key).start()
+        return job
+
+    def stop(self, key: str) -> Job:
+        """Ask a run to stop after the step under way; it can be gone on with."""
+        job = self.job(key)
+        if job.process is not None and job.process.poll() is None:
+            with suppress(ProcessLookupError):
+                job.process.send_signal(signal.SIGTERM)
+        return job
+
+    def close(self) -> None:
+        """Leave runs alone: they go on by themselves, and their store is what counts."""
+
+    def _follow(self, job: Job, log: Path, done: Callable[[], tuple[str, str | None]]) -> None:
+        process = job.process
+        assert process is not None  # noqa: S101 - just started
+        while process.poll() is None:
+            job.words = (_last_lines(log) or ["beginning"])[-1]
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(1.0)
+        if process.returncode == 0:
+            with suppress(LookalikeError):
+                job.words, job.address = done()
+            job.state = "finished"
+        else:
+            said = _last_lines(log)
+            job.words = " ".join(said) if said else f"It ended with exit status {process.returncode}."
+            job.state = "failed"
+        job.ended = time.monotonic()
+        self._library.forget()
+
+    def _new(self, title: str) -> Job:
+        with self._lock:
+            job = Job(f"job-{next(self._numbers)}", title)
+            self._jobs[job.key] = job
+            old = [k for k, j in self._jobs.items() if j.state != "running"]
+            for key in old[: max(0, len(self._jobs) - _MOST_JOBS)]:
+                del self._jobs[key]
+            return job
+
+
+def _last_lines(log: Path) -> list[str]:
+    """Return the last few lines of what a command said."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 4000))
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
+        return []
+    return [line.strip()[:300] for line in text.splitlines() if line.strip()][-_LAST_LINES:]
+
+
+def new_folder(parent: Path, name: str) -> Path:
+    """Make a folder that was not there: ``name``, ``name-2``, …"""
+    number = 1
+    while True:
+        path = parent / (name if number == 1 else f"{name}-{number}")
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+            continue
+        return path

@@ -1,0 +1,261 @@
+"""Pages on which something is made: a game played by keyboard, a run started, a council with a person in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from lookalike.core.errors import LookalikeError, UsageError
+from lookalike.environments import load_goals
+from lookalike.experiments import find_condition, find_experiment, list_experiments
+from lookalike.rewards import load_reward_model
+from lookalike.web import shown
+from lookalike.web.jobs import Job, new_folder
+from lookalike.web.library import key_of
+from lookalike.web.recorder import draw_video
+from lookalike.web.state import Dashboard
+
+MOST_SEEDS = 200
+_LONG_POLL_S = 15.0
+
+
+def play_page(dashboard: Dashboard, request: Request) -> Response:
+    """Show the page on which a game is played by keyboard."""
+    del request
+    return dashboard.page("play.html.j2", environments=dashboard.games.offered())
+
+
+def start_game(dashboard: Dashboard, request: Request) -> Any:
+    """Start a game that is recorded."""
+    body = request.state.body
+    seed = body.get("seed", 1)
+    if not isinstance(seed, int) or isinstance(seed, bool):
+        raise UsageError("A seed is a whole number from 0.", got=shown.line(seed))
+    game = dashboard.games.start(
+        str(body.get("environment")), seed=seed, licence=str(body.get("licence") or "unknown")
+    )
+    return {**game.state(), "how_to_play": shown.text(game.environment.how_to_play, 4000)}
+
+
+def command(dashboard: Dashboard, request: Request) -> Any:
+    """Play a command of a game."""
+    body = request.state.body
+    typing = body.get("typing_s", 0.0)
+    seconds = float(typing) if isinstance(typing, int | float) and 0 <= typing < 1e6 else 0.0
+    game = dashboard.games.command(
+        request.path_params["game"], str(body.get("command", "")), typing_s=seconds
+    )
+    return game.state(since=len(game.turns) - 1)
+
+
+def game_state(dashboard: Dashboard, request: Request) -> Any:
+    """Answer a game that is being played: for a page that was opened again."""
+    return dashboard.games.game(request.path_params["game"]).state()
+
+
+def finish(dashboard: Dashboard, request: Request) -> Any:
+    """End a game; its recording is kept and its video drawn."""
+    log, commands = dashboard.games.finish(request.path_params["game"])
+    if commands == 0:
+        return {"kept": False}
+    video = key_of(str(log.with_suffix(".mp4").resolve()))
+
+    def work(job: Job) -> tuple[str, str]:
+        def advance(fraction: float) -> None:
+            job.fraction, job.words = fraction, "drawing the video"
+
+        draw_video(log, advance)
+        job.link = "See the recording"
+        return f"{commands} commands recorded", f"/recordings/{video}"
+
+    job = dashboard.jobs.work(f"Recording {log.name}", work)
+    found = dashboard.library.found_file(log)
+    return {
+        "kept": True,
+        "commands": commands,
+        "file": log.name,
+        "job": job.key,
+        "recording": found.key if found is not None else None,
+        "video": video,
+    }
+
+
+def job_state(dashboard: Dashboard, request: Request) -> Any:
+    """Answer how far a job is."""
+    return dashboard.jobs.job(request.path_params["job"]).as_dict()
+
+
+def stop_job(dashboard: Dashboard, request: Request) -> Any:
+    """Ask a run to stop."""
+    return dashboard.jobs.stop(request.path_params["job"]).as_dict()
+
+
+def start_page(dashboard: Dashboard, request: Request) -> Response:
+    """Show the form from which a run, or a council with a person in it, is started."""
+    models = []
+    for file in dashboard.library.reward_models():
+        try:
+            models.append((file, load_reward_model(file.path).environment))
+        except LookalikeError:
+            continue
+    chosen = request.query_params.get("reward_model")
+    environment = next((e for f, e in models if f.key == chosen), None) or request.query_params.get("environment")
+    experiments = _experiments()
+    if environment not in experiments:
+        environment = models[0][1] if models and models[0][1] in experiments else next(iter(experiments))
+    spec = find_experiment(experiments[environment])
+    fitting = [f for f, e in models if e == environment]
+    if chosen is None and fitting:
+        chosen = fitting[0].key
+    return dashboard.page(
+        "start.html.j2",
+        environment=environment,
+        environments=list(experiments),
+        experiment=spec,
+        goals=load_goals(environment),
+        conditions=[find_condition(name) for name in _conditions(environment)],
+        models=fitting,
+        chosen=chosen,
+        without=models and not fitting,
+    )
+
+
+def _experiments() -> dict[str, str]:
+    """Return for each environment the experiment that a run of a few goals is made from: the smallest one."""
+    found: dict[str, str] = {}
+    for spec in list_experiments():
+        if spec.environment not in found or spec.name.startswith("demo/"):
+            found[spec.environment] = spec.name
+    return found
+
+
+def _conditions(environment: str) -> list[str]:
+    """Return the conditions of the environment's experiments that need no recording of their own."""
+    names = [n for spec in list_experiments() if spec.environment == environment for n in spec.conditions]
+    return [n for n in dict.fromkeys(names) if find_condition(n).player not in {"replay", "plan"}]
+
+
+def start_run(dashboard: Dashboard, request: Request) -> Any:
+    """Start a run in a process of its own."""
+    body = request.state.body
+    environment = str(body.get("environment"))
+    experiments = _experiments()
+    if environment not in experiments:
+        raise UsageError("No experiment is played in this environment.", got=shown.line(environment))
+    goals = _chosen(body, "goals", [g.name for g in load_goals(environment)])
+    conditions = _chosen(body, "conditions", _conditions(environment))
+    seeds = _seeds(str(body.get("seeds", "")))
+    arguments = ["experiment", "run", experiments[environment], "--seeds", seeds]
+    arguments += ["--goals", ",".join(goals), "--conditions", ",".join(conditions)]
+    if body.get("reward_model"):
+        arguments += ["--reward-model", str(dashboard.library.reward_model(str(body["reward_model"])).path)]
+    elif any(find_condition(c).config().needs_reward_model for c in conditions):
+        raise UsageError(
+            "A condition with the expert needs a reward model.",
+            got=", ".join(conditions),
+            remedy="choose a reward model, or conditions without the expert (solo, swarm, random)",
+        )
+    folder = new_folder(dashboard.library.folder, f"{environment.partition(':')[0]}-run")
+    arguments += ["--out", str(folder), "--run", folder.name]
+    run_key = key_of(str(folder / "events.sqlite"), folder.name)
+    job = dashboard.jobs.run(
+        f"Run {folder.name}",
+        arguments,
+        log=folder / "dashboard.log",
+        done=lambda: ("finished", f"/runs/{run_key}"),
+    )
+    job.link = "See the run"
+    return {**job.as_dict(), "run": run_key}
+
+
+def run_there(dashboard: Dashboard, request: Request) -> Any:
+    """Answer whether a run that was started has written its first event."""
+    key = request.path_params["run"]
+    dashboard.library.forget()
+    return {"there": any(run.key == key for run in dashboard.library.runs())}
+
+
+def _chosen(body: dict[str, Any], what: str, known: list[str]) -> list[str]:
+    names = body.get(what)
+    if not isinstance(names, list) or not names or not all(name in known for name in names):
+        raise UsageError(f"Choose at least one of the {what}.", got=shown.line(names), expected=", ".join(known))
+    return list(dict.fromkeys(names))
+
+
+def _seeds(text: str) -> str:
+    """Check seeds as `--seeds` takes them: ``1000-1002``, ``7``, ``1,5,9``."""
+    count = 0
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not all(p.isascii() and p.isdigit() and len(p) < 10 for p in ((first, last) if dash else (first,))):
+            raise UsageError("Seeds are written as 1000-1002, 7, or 1,5,9.", got=shown.line(text))
+        count += int(last) - int(first) + 1 if dash else 1
+    if not 0 < count <= MOST_SEEDS:
+        raise UsageError("Too many or too few seeds.", got=shown.line(text), expected=f"1 to {MOST_SEEDS}")
+    return text.replace(" ", "")
+
+
+def start_council(dashboard: Dashboard, request: Request) -> Any:
+    """Begin a run with a person among its members."""
+    body = request.state.body
+    model = None
+    if body.get("reward_model"):
+        model = dashboard.library.reward_model(str(body["reward_model"])).path
+    seed = body.get("seed", 1)
+    if not isinstance(seed, int) or isinstance(seed, bool):
+        raise UsageError("A seed is a whole number from 0.", got=shown.line(seed))
+    council = dashboard.councils.start(
+        str(body.get("environment")),
+        goal=str(body.get("goal")),
+        seed=seed,
+        members=str(body.get("members", "llm")),
+        reward_model=model,
+        recommendation=bool(body.get("recommendation", True)),
+    )
+    return council.as_dict(after=-1)
+
+
+def council_page(dashboard: Dashboard, request: Request) -> Response:
+    """Show a council to its human member."""
+    council = dashboard.councils.council(request.path_params["council"])
+    return dashboard.page("council.html.j2", council=council)
+
+
+def council_state(dashboard: Dashboard, request: Request) -> Any:
+    """Answer a council's state as soon as it is newer than ``?after=N``."""
+    council = dashboard.councils.council(request.path_params["council"])
+    after = request.query_params.get("after", "-1")
+    seen = int(after) if after.lstrip("-").isdigit() and len(after) < 10 else -1
+    return council.as_dict(after=seen, patience_s=_LONG_POLL_S)
+
+
+def propose(dashboard: Dashboard, request: Request) -> Any:
+    """Give the person's proposal."""
+    key = request.path_params["council"]
+    return dashboard.councils.propose(key, str(request.state.body.get("action", ""))).as_dict(after=-1)
+
+
+def leave(dashboard: Dashboard, request: Request) -> Any:
+    """Leave a council."""
+    return dashboard.councils.leave(request.path_params["council"]).as_dict(after=-1)
+
+
+ROUTES = (
+    ("/play", ["GET"], play_page),
+    ("/api/games", ["POST"], start_game),
+    ("/api/games/{game}", ["GET"], game_state),
+    ("/api/games/{game}/command", ["POST"], command),
+    ("/api/games/{game}/finish", ["POST"], finish),
+    ("/api/jobs/{job}", ["GET"], job_state),
+    ("/api/jobs/{job}/stop", ["POST"], stop_job),
+    ("/start", ["GET"], start_page),
+    ("/api/start", ["POST"], start_run),
+    ("/api/runs/{run}/there", ["GET"], run_there),
+    ("/api/councils", ["POST"], start_council),
+    ("/councils/{council}", ["GET"], council_page),
+    ("/api/councils/{council}", ["GET"], council_state),
+    ("/api/councils/{council}/propose", ["POST"], propose),
+    ("/api/councils/{council}/leave", ["POST"], leave),
+)
