@@ -78,6 +78,48 @@ class Environment(Protocol):
 
 
 @dataclass(frozen=True)
+class ModelCapabilities:
+    """What a language model's back end can do. Declared before a run, checked before a call.
+
+    The defaults are those of a text-only model that nothing is known about.
+
+    Attributes:
+        allowed_replies: The back end itself holds a reply to a given list; without it the list stands in
+            the prompt only and a reply may be another one.
+        probabilities: Completions carry probabilities.
+        images: How many images one request may carry; 0 for none.
+        video: A request may carry a video, sent whole.
+        json_schema: The back end itself holds a reply to a JSON schema.
+        seed: The same request with the same seed is meant to have the same reply.
+        n: One call can draw several replies to one prompt.
+        max_temperature: The highest temperature that is accepted; ``None`` where temperatures are not
+            accepted at all.
+    """
+
+    allowed_replies: bool = False
+    probabilities: bool = False
+    images: int = 0
+    video: bool = False
+    json_schema: bool = False
+    seed: bool = False
+    n: bool = False
+    max_temperature: float | None = 2.0
+
+
+@dataclass(frozen=True)
+class Media:
+    """An image or a video that goes with a prompt.
+
+    Attributes:
+        data: The file's bytes, as they would stand on disk.
+        media_type: ``image/png``, ``image/jpeg``, ``image/webp``, ``image/gif``, ``video/mp4`` …
+    """
+
+    data: bytes = field(repr=False)
+    media_type: str
+
+
+@dataclass(frozen=True)
 class CompletionRequest:
     """One reply asked of a language model.
 
@@ -87,6 +129,11 @@ class CompletionRequest:
         seed: For the draw; the same request with the same seed has the same reply.
         allowed_replies: The reply must be one of these; ``None`` for free text up to the line's end.
         max_tokens: Limit of a free reply.
+        images: Shown with the last message, in this order.
+        video: Shown with the last message, before the images.
+        json_schema: The reply must be JSON that fits this schema (plain data).
+        sample: Which of several draws of otherwise equal requests this is; two requests that differ in
+            nothing are one draw, asked for once.
     """
 
     prompt: str | tuple[tuple[str, str], ...]
@@ -94,6 +141,10 @@ class CompletionRequest:
     seed: int
     allowed_replies: tuple[str, ...] | None = None
     max_tokens: int = 16
+    images: tuple[Media, ...] = ()
+    video: Media | None = None
+    json_schema: Mapping[str, Any] | None = field(default=None, hash=False)
+    sample: int = 0
 
 
 @dataclass(frozen=True)
@@ -103,13 +154,19 @@ class Completion:
     Attributes:
         text: The reply, stripped.
         probability: Of this reply at the request's temperature among the allowed ones, in [0, 1];
-            ``None`` where the back end does not tell.
+            ``None`` where the back end does not tell. A remote service tells it at temperature 1 and
+            among everything that could have been said.
         usage: What it cost.
+        problem: Why the reply is not what was asked for (refused, cut off, not in the list, not in the
+            schema), as one sentence that may go into a second prompt; ``None`` where nothing is wrong.
+        notes: What was changed on the way there (an image made smaller, say), a sentence each.
     """
 
     text: str
     probability: float | None
     usage: Usage
+    problem: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 class LanguageModel(Protocol):
@@ -118,6 +175,7 @@ class LanguageModel(Protocol):
     name: str
     style: PromptStyle
     fingerprint: str
+    capabilities: ModelCapabilities
 
     def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
         """Answer a batch; requests that share a prompt share its prefill."""

@@ -23,7 +23,13 @@ import numpy as np
 
 from lookalike.core.errors import ModelError
 from lookalike.core.ids import canonical_json, hash_json
-from lookalike.core.protocols import Completion, CompletionRequest, PromptStyle, ResponseCache
+from lookalike.core.protocols import (
+    Completion,
+    CompletionRequest,
+    ModelCapabilities,
+    PromptStyle,
+    ResponseCache,
+)
 from lookalike.core.types import Usage
 from lookalike.models import weights
 from lookalike.models.free_text import FreeReply, write
@@ -76,6 +82,9 @@ class EmbeddedModel:
 
     name = "embedded"
     style: PromptStyle = "transcript"
+    capabilities = ModelCapabilities(
+        allowed_replies=True, probabilities=True, seed=True, n=True, max_temperature=math.inf
+    )
 
     def __init__(
         self,
