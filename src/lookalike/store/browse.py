@@ -48,7 +48,7 @@ class EpisodeEntry:
 
 @dataclass
 class _Places:
-    """Where an episode's events are: every `STRIDE`-th id, and how many there are up to the last one known."""
+    """Where an episode's events are: every `STRIDE`-th id, and how many are known."""
 
     start: int
     anchors: list[int] = field(default_factory=list)
@@ -94,7 +94,8 @@ class Browser:
         """
         base = first_id(self._run(run_id))
         rows = self._database.rows(
-            "SELECT id, name, started, ended FROM episodes WHERE id >= :start AND id < :end ORDER BY id LIMIT :most",
+            """SELECT id, name, started, ended FROM episodes
+                WHERE id >= :start AND id < :end ORDER BY id LIMIT :most""",
             start=base + start,
             end=first_id(self._run(run_id) + 1),
             most=limit,
@@ -180,7 +181,8 @@ class Browser:
             return []
         anchor = start // STRIDE
         rows = self._database.rows(
-            "SELECT id FROM events WHERE episode = :episode AND id >= :start ORDER BY id LIMIT :most OFFSET :skip",
+            """SELECT id FROM events WHERE episode = :episode AND id >= :start
+                ORDER BY id LIMIT :most OFFSET :skip""",
             episode=first_id(self._run(run_id)) + number,
             start=known.anchors[anchor],
             most=min(limit, known.count - start),
@@ -223,7 +225,7 @@ class Browser:
         return None
 
     def _step_at(self, run_id: str, number: int, place: int) -> float:
-        """Return the step at a place, or of the step that follows it; -1 at the start, infinity at the end."""
+        """Return the step at a place, or the next one's; -1 at the start, infinity at the end."""
         for event in self.page(run_id, number, start=place, limit=4):
             if event.kind == "step_taken":
                 return event.step

@@ -28,7 +28,9 @@ _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 Handler = Callable[[Request], Any]
 
 
-def make_app(dashboard: Dashboard, *, token: str | None = None, hosts: Iterable[str] | None = None) -> Starlette:
+def make_app(
+    dashboard: Dashboard, *, token: str | None = None, hosts: Iterable[str] | None = None
+) -> Starlette:
     """Return the dashboard as an ASGI application.
 
     Args:
@@ -106,7 +108,9 @@ def _wants_json(request: Request) -> bool:
     return request.url.path.startswith("/api/")
 
 
-def _answer(request: Request, status: int, what: str, *, remedy: str | None = None, got: str = "") -> Response:
+def _answer(
+    request: Request, status: int, what: str, *, remedy: str | None = None, got: str = ""
+) -> Response:
     if _wants_json(request):
         return JSONResponse({"error": what, "remedy": remedy, "got": got}, status_code=status)
     dashboard: Dashboard = request.app.state.dashboard

@@ -355,7 +355,8 @@ def _play(pipe: Connection, invitation: Invitation) -> str:
             package_version=lookalike.__version__,
             folder=str(folder),
         )
-        return _play_into(log, invitation, condition, goal, _CouncilSession(setup, invitation.members, ask), pipe)
+        session = _CouncilSession(setup, invitation.members, ask)
+        return _play_into(log, invitation, condition, goal, session=session, pipe=pipe)
 
 
 def _play_into(
@@ -363,6 +364,7 @@ def _play_into(
     invitation: Invitation,
     condition: Condition,
     goal: Goal,
+    *,
     session: _CouncilSession,
     pipe: Connection,
 ) -> str:

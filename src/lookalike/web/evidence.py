@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lookalike.core.errors import LookalikeError
 from lookalike.core.types import Demonstration
@@ -99,7 +100,7 @@ def _distance(one: Path, other: Path) -> int:
     return len(one.parts) + len(other.parts) - 2 * shared
 
 
-def _header(log: Path) -> dict[str, object]:
+def _header(log: Path) -> dict[str, Any]:
     try:
         with log.open("rb") as file:
             value = json.loads(file.readline(_HEADER_BYTES))

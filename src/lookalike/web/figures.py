@@ -158,9 +158,7 @@ class _Follower:
         figures.playing = tuple(playing)
         return paused
 
-    def _summarise(
-        self, run: FoundRun, figures: Figures, paused: dict[EpisodeKey, EpisodeResult]
-    ) -> None:
+    def _summarise(self, run: FoundRun, figures: Figures, paused: dict[EpisodeKey, EpisodeResult]) -> None:
         asked = figures.asked
         if asked is None:
             return
@@ -199,9 +197,7 @@ class _Follower:
             n, won = ended.get((key.condition, key.goal, key.seed), (0, False))
             ended[key.condition, key.goal, key.seed] = (n + 1, won or result.success)
         planned = len(asked.seeds) * len(asked.goals) * len(asked.conditions)
-        done = sum(
-            won or n >= attempts.get(condition, 1) for (condition, _, _), (n, won) in ended.items()
-        )
+        done = sum(won or n >= attempts.get(condition, 1) for (condition, _, _), (n, won) in ended.items())
         return planned, done
 
 

@@ -15,6 +15,8 @@ from lookalike.rewards.document import Milestone
 COLUMNS = 9
 CELL_WIDTH, CELL_HEIGHT = 118.0, 62.0
 _TOP = 18.0
+_LANE = 22.0
+"""How far above a row the edges into it run: below the names of the row before."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,9 @@ def _columns(milestones: Sequence[Milestone]) -> dict[str, int]:
         stack, on_stack = [milestone.id], {milestone.id}
         while stack:
             current = stack[-1]
-            waiting = [a for a in by_id[current].after if a in by_id and a not in columns and a not in on_stack]
+            waiting = [
+                a for a in by_id[current].after if a in by_id and a not in columns and a not in on_stack
+            ]
             if waiting:
                 stack.append(waiting[0])
                 on_stack.add(waiting[0])
@@ -103,8 +107,9 @@ def _edge(before: Node, after: Node) -> str:
     """Return an edge: straight within a row; down and around into the next one."""
     if after.y == before.y:
         return f"M{before.x:.1f} {before.y:.1f}L{after.x:.1f} {after.y:.1f}"
-    middle = after.y - CELL_HEIGHT / 2 + 2
+    lane = after.y - _LANE
     return (
-        f"M{before.x:.1f} {before.y:.1f}C{before.x + 50:.1f} {before.y + 30:.1f} {before.x:.1f} {middle:.1f} "
-        f"{(before.x + after.x) / 2:.1f} {middle:.1f}S{after.x - 50:.1f} {after.y - 20:.1f} {after.x:.1f} {after.y:.1f}"
+        f"M{before.x:.1f} {before.y:.1f}C{before.x + 58:.1f} {before.y:.1f} {before.x + 58:.1f} {lane:.1f} "
+        f"{before.x:.1f} {lane:.1f}L{after.x:.1f} {lane:.1f}C{after.x - 52:.1f} {lane:.1f} "
+        f"{after.x - 52:.1f} {after.y:.1f} {after.x:.1f} {after.y:.1f}"
     )

@@ -1,4 +1,4 @@
-"""Work that goes on while pages are looked at: drawing a video, watching a recording, a run in its own process.
+"""Work that goes on beside the pages: drawing a video, watching a recording, a run in its own process.
 
 A run is started as anybody would start it in a terminal, so it goes on when the dashboard is closed, and
 `lookalike runs resume` goes on with it where it was stopped.
@@ -208,7 +208,7 @@ def _last_lines(log: Path) -> list[str]:
 
 
 def new_folder(parent: Path, name: str) -> Path:
-    """Make a folder that was not there: ``name``, ``name-2``, …"""
+    """Make a folder that was not there: ``name``, or ``name-2`` and so on."""
     number = 1
     while True:
         path = parent / (name if number == 1 else f"{name}-{number}")

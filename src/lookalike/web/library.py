@@ -16,6 +16,7 @@ from pathlib import Path
 
 from lookalike.core.errors import LookalikeError, StoreError
 from lookalike.core.ids import hash_bytes, hash_file
+from lookalike.rewards import RewardModel, load_reward_model
 from lookalike.store import EventLog, FileStore, RunSummary, open_log
 from lookalike.store.browse import Browser
 from lookalike.store.location import STORE_FILE, is_url, read_location, shown
@@ -25,6 +26,7 @@ VIDEOS = (".mp4", ".webm", ".mkv", ".mov")
 TEXTS = (".jsonl", ".txt", ".cast")
 _DEEPEST = 4
 _MOST_FILES = 20_000
+_MOST_DOCUMENTS = 32
 _LOOK_AGAIN_S = 1.5
 _MODEL_MARK = b"lookalike/reward-model"
 _RECORDING_MARK = b"lookalike-recording"
@@ -104,6 +106,7 @@ class Library:
         self._failed: dict[str, str] = {}
         self._files: tuple[float, list[Path]] = (0.0, [])
         self._hashes: dict[tuple[str, float, int], str] = {}
+        self._documents: dict[tuple[str, float, int], RewardModel] = {}
         self._kinds: dict[tuple[str, float, int], str | None] = {}
 
     @property
@@ -197,6 +200,23 @@ class Library:
         """
         return _by_key(self.reward_models(), key, "reward model")
 
+    def document(self, file: FoundFile) -> RewardModel:
+        """Return a reward model, read once for each state of its file.
+
+        Raises:
+            RewardModelError: It is none, or is malformed.
+        """
+        state = (str(file.path), file.modified, file.size)
+        with self._lock:
+            found = self._documents.get(state)
+        if found is None:
+            found = load_reward_model(file.path)
+            with self._lock:
+                self._documents[state] = found
+                while len(self._documents) > _MOST_DOCUMENTS:
+                    self._documents.pop(next(iter(self._documents)))
+        return found
+
     def recording(self, key: str) -> FoundFile:
         """Return one recording.
 
@@ -252,10 +272,8 @@ class Library:
         return [str(path) for path in self._all_files() if path.name == STORE_FILE]
 
     def _found(self, suffixes: tuple[str, ...]) -> list[FoundFile]:
-        found = []
-        for path in self._all_files():
-            if path.suffix.lower() in suffixes and (file := self.found_file(path)) is not None:
-                found.append(file)
+        wanted = [path for path in self._all_files() if path.suffix.lower() in suffixes]
+        found = [file for path in wanted if (file := self.found_file(path)) is not None]
         return sorted(found, key=lambda f: (-f.modified, f.name))
 
     def _kind(self, file: FoundFile, mark: bytes) -> str | None:
@@ -292,4 +310,6 @@ def _by_key(files: list[FoundFile], key: str, what: str) -> FoundFile:
     for file in files:
         if file.key == key:
             return file
-    raise StoreError(f"There is no such {what} here (any more).", remedy="go back to the list, and look there")
+    raise StoreError(
+        f"There is no such {what} here (any more).", remedy="go back to the list, and look there"
+    )

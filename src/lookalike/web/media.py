@@ -43,7 +43,9 @@ def video_response(path: Path, asked: str | None) -> Response:
         else:
             start = max(0, size - int(match[2]))
         if start >= size or start > end:
-            raise HTTPException(416, "This range is not in the video.", headers={"Content-Range": f"bytes */{size}"})
+            raise HTTPException(
+                416, "This range is not in the video.", headers={"Content-Range": f"bytes */{size}"}
+            )
         headers["Content-Range"] = f"bytes {start}-{end}/{size}"
     headers["Content-Length"] = str(end - start + 1)
     kind = _TYPES.get(path.suffix.lower(), "application/octet-stream")

@@ -1,4 +1,4 @@
-"""Pages on which something is made: a game played by keyboard, a run started, a council with a person in it."""
+"""Pages on which something is made: a game played by keyboard, a run, a council with a person in it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from starlette.responses import Response
 from lookalike.core.errors import LookalikeError, UsageError
 from lookalike.environments import load_goals
 from lookalike.experiments import find_condition, find_experiment, list_experiments
-from lookalike.rewards import load_reward_model
 from lookalike.web import shown
 from lookalike.web.jobs import Job, new_folder
 from lookalike.web.library import key_of
@@ -97,11 +96,13 @@ def start_page(dashboard: Dashboard, request: Request) -> Response:
     models = []
     for file in dashboard.library.reward_models():
         try:
-            models.append((file, load_reward_model(file.path).environment))
+            models.append((file, dashboard.library.document(file).environment))
         except LookalikeError:
             continue
     chosen = request.query_params.get("reward_model")
-    environment = next((e for f, e in models if f.key == chosen), None) or request.query_params.get("environment")
+    environment = next((e for f, e in models if f.key == chosen), None) or request.query_params.get(
+        "environment"
+    )
     experiments = _experiments()
     if environment not in experiments:
         environment = models[0][1] if models and models[0][1] in experiments else next(iter(experiments))
@@ -180,7 +181,9 @@ def run_there(dashboard: Dashboard, request: Request) -> Any:
 def _chosen(body: dict[str, Any], what: str, known: list[str]) -> list[str]:
     names = body.get(what)
     if not isinstance(names, list) or not names or not all(name in known for name in names):
-        raise UsageError(f"Choose at least one of the {what}.", got=shown.line(names), expected=", ".join(known))
+        raise UsageError(
+            f"Choose at least one of the {what}.", got=shown.line(names), expected=", ".join(known)
+        )
     return list(dict.fromkeys(names))
 
 
@@ -189,7 +192,9 @@ def _seeds(text: str) -> str:
     count = 0
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
-        if not all(p.isascii() and p.isdigit() and len(p) < 10 for p in ((first, last) if dash else (first,))):
+        if not all(
+            p.isascii() and p.isdigit() and len(p) < 10 for p in ((first, last) if dash else (first,))
+        ):
             raise UsageError("Seeds are written as 1000-1002, 7, or 1,5,9.", got=shown.line(text))
         count += int(last) - int(first) + 1 if dash else 1
     if not 0 < count <= MOST_SEEDS:

@@ -14,7 +14,7 @@ from lookalike.core.types import Demonstration
 from lookalike.environments import environment_ids
 from lookalike.experts import make_expert
 from lookalike.recordings import read_recording, write_jsonl
-from lookalike.rewards import RewardModel, load_reward_model, save_reward_model
+from lookalike.rewards import RewardModel, save_reward_model
 from lookalike.rewards.validation import score_play
 from lookalike.web import evidence, media, shown
 from lookalike.web.graph import layout
@@ -36,7 +36,7 @@ def rewards_page(dashboard: Dashboard, request: Request) -> Response:
     rows = []
     for file in dashboard.library.reward_models():
         try:
-            model, trouble = load_reward_model(file.path), None
+            model, trouble = dashboard.library.document(file), None
         except LookalikeError as error:
             model, trouble = None, error.what
         rows.append((file, model, trouble))
@@ -46,7 +46,7 @@ def rewards_page(dashboard: Dashboard, request: Request) -> Response:
 def reward_page(dashboard: Dashboard, request: Request) -> Response:
     """Show one reward model."""
     file = dashboard.library.reward_model(request.path_params["model"])
-    model = load_reward_model(file.path)
+    model = dashboard.library.document(file)
     others = [f for f in dashboard.library.reward_models() if f.key != file.key]
     found = evidence.sources(dashboard.library, file, model)
     return dashboard.page(
@@ -71,9 +71,7 @@ def _runs_under(dashboard: Dashboard, model: RewardModel) -> list[dict[str, Any]
         except LookalikeError:
             continue
         if configuration.get("environment") == model.environment:
-            found.append(
-                {"run": run, "own": configuration.get("reward_model") == content_hash}
-            )
+            found.append({"run": run, "own": configuration.get("reward_model") == content_hash})
     return sorted(found, key=lambda entry: not entry["own"])
 
 
@@ -93,17 +91,21 @@ def verdicts(dashboard: Dashboard, request: Request) -> Any:
     body = request.state.body
     without = body.get("without", [])
     if not isinstance(without, list) or not all(isinstance(name, str) for name in without):
-        raise UsageError("Which parts are switched off is a list of names.", expected='"without": ["setback"]')
+        raise UsageError(
+            "Which parts are switched off is a list of names.", expected='"without": ["setback"]'
+        )
     run = dashboard.library.run(str(body.get("run")))
     number = number_of(str(body.get("episode")))
-    return dashboard.rescorer.verdicts(run, number, load_reward_model(file.path), list(dict.fromkeys(without)))
+    return dashboard.rescorer.verdicts(
+        run, number, dashboard.library.document(file), list(dict.fromkeys(without))
+    )
 
 
 def difference_page(dashboard: Dashboard, request: Request) -> Response:
     """Show in what two reward models differ."""
     keys = [request.path_params["model"], request.query_params.get("other", "")]
     files = [dashboard.library.reward_model(key) for key in keys]
-    models = [load_reward_model(file.path) for file in files]
+    models = [dashboard.library.document(file) for file in files]
     return dashboard.page("difference.html.j2", files=files, models=models, changes=differences(*models))
 
 
@@ -116,7 +118,9 @@ def differences(one: RewardModel, other: RewardModel) -> list[dict[str, Any]]:
         if before == after:
             continue
         kind = "added" if name not in first else "removed" if name not in second else "changed"
-        found.append({"name": name, "kind": kind, "fields": _fields(before, after) if kind == "changed" else []})
+        found.append(
+            {"name": name, "kind": kind, "fields": _fields(before, after) if kind == "changed" else []}
+        )
     return found
 
 
@@ -146,7 +150,7 @@ def recording_page(dashboard: Dashboard, request: Request) -> Response:
     models = []
     for candidate in dashboard.library.reward_models():
         try:
-            model = load_reward_model(candidate.path)
+            model = dashboard.library.document(candidate)
         except LookalikeError:
             continue
         if demonstration is not None and model.environment == demonstration.environment:
@@ -182,7 +186,7 @@ def _steps(demonstration: Demonstration | None) -> list[dict[str, Any]]:
 def progress_of(dashboard: Dashboard, request: Request) -> Any:
     """Answer what a reward model says of a recording: the summed verdict after each step, with its time."""
     file = dashboard.library.recording(request.path_params["recording"])
-    model = load_reward_model(dashboard.library.reward_model(request.query_params.get("model", "")).path)
+    model = dashboard.library.document(dashboard.library.reward_model(request.query_params.get("model", "")))
     demonstration, trouble, _ = evidence.demonstration_of(file)
     if demonstration is None:
         raise UsageError(trouble or "This recording's text has not been read yet.")

@@ -57,7 +57,9 @@ def run_page(dashboard: Dashboard, request: Request) -> Response:
     tag = f"{figures.version}-{run.status}"
     if part and request.query_params.get("seen") == tag:
         return Response(status_code=204)
-    return dashboard.page("run_live.html.j2" if part else "run.html.j2", **run_values(dashboard, run, figures, request))
+    return dashboard.page(
+        "run_live.html.j2" if part else "run.html.j2", **run_values(dashboard, run, figures, request)
+    )
 
 
 def run_values(
@@ -70,12 +72,16 @@ def run_values(
     if document is not None and not document.is_file():
         document = document.parent / "recording" / "reward-model.yaml"
     reward_model = dashboard.library.found_file(document) if document is not None else None
-    recording = dashboard.library.found_file(document.parent / "recording" / "recording.mp4") if document else None
+    recording = (
+        dashboard.library.found_file(document.parent / "recording" / "recording.mp4") if document else None
+    )
     names = [row.condition for row in result.rows] if result else []
     chosen = request.query_params.get("condition") if request else None
     main = figures.main_row()
     own = [row.condition for row in result.rows if row.episodes_of == row.condition] if result else []
-    condition = chosen if chosen in own else (main.episodes_of if main is not None else (own[0] if own else None))
+    condition = (
+        chosen if chosen in own else (main.episodes_of if main is not None else (own[0] if own else None))
+    )
     return {
         "run": run,
         "figures": figures,
@@ -90,7 +96,9 @@ def run_values(
         "condition": condition,
         "grid": _grid(figures, condition) if condition else None,
         "failures": [
-            (figures.numbers.get(_key(e)), e) for e in (result.episodes if result else ()) if e.failure is not None
+            (figures.numbers.get(_key(e)), e)
+            for e in (result.episodes if result else ())
+            if e.failure is not None
         ][:50],
         "tag": f"{figures.version}-{run.status}",
     }
@@ -105,7 +113,8 @@ def _key(episode: Any) -> EpisodeKey:
 def _grid(figures: Figures, condition: str) -> dict[str, Any]:
     """Return the episodes of a condition: a line a goal, a cell a seed, each a link to its replay."""
     result, asked = figures.result, figures.asked
-    assert result is not None and asked is not None  # noqa: S101 - there are conditions
+    assert result is not None  # noqa: S101 - there are conditions
+    assert asked is not None  # noqa: S101
     seeds = list(asked.seeds)
     most_seeds = max(1, _MOST_CELLS // max(1, len(asked.goals)))
     cells: dict[tuple[str, int], list[dict[str, Any]]] = {}

@@ -86,32 +86,31 @@ def draw(result: ExperimentResult, *, embedded: bool) -> list[Drawing]:
 
 def _svg(height: float, parts: Iterable[str], words: str) -> Markup:
     body = "".join(parts)
-    return Markup(  # noqa: S704 - every text in the parts went through `_text`
-        f'<svg viewBox="0 0 {WIDTH} {height:g}" role="img" class="plot" aria-label="{escape(words)}">{body}</svg>'
-    )
+    head = f'<svg viewBox="0 0 {WIDTH} {height:g}" role="img" class="plot" aria-label="{escape(words)}">'
+    return Markup(f"{head}{body}</svg>")  # noqa: S704 - every text in the parts went through `_text`
 
 
 def _text(x: float, y: float, words: object, *, anchor: str = "start", kind: str = "label") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" class="{kind}">{escape(line(words, 60))}</text>'
+    place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
+    return f'<text {place} class="{kind}">{escape(line(words, 60))}</text>'
 
 
-def _line(x1: float, y1: float, x2: float, y2: float, kind: str, width: float = 1.0) -> str:
-    return (
-        f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" class="{kind}" stroke-width="{width:g}"/>'
-    )
+def _line(x1: float, y1: float, x2: float, y2: float, kind: str, *, width: float = 1.0) -> str:
+    place = f'x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
+    return f'<line {place} class="{kind}" stroke-width="{width:g}"/>'
 
 
 def _marker(x: float, y: float, colour: int, size: float = 5.0) -> str:
     """Return a mark whose shape differs with its colour, for eyes that do not tell the colours apart."""
-    kind = f"fill-{colour}"
-    shape = colour % 4
+    shape, kind, s = colour % 4, f'class="fill-{colour}"', f"{size:g}"
     if shape == 0:
-        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{size:g}" class="{kind}"/>'
+        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{s}" {kind}/>'
+    top = f"M{x:.1f} {y - size:.1f}"
     if shape == 1:
-        return f'<path d="M{x:.1f} {y - size:.1f}l{size:g} {2 * size:g}h{-2 * size:g}z" class="{kind}"/>'
+        return f'<path d="{top}l{s} {2 * size:g}h-{2 * size:g}z" {kind}/>'
     if shape == 2:
-        return f'<path d="M{x:.1f} {y - size:.1f}l{size:g} {size:g}l{-size:g} {size:g}l{-size:g} {-size:g}z" class="{kind}"/>'
-    return f'<rect x="{x - size:.1f}" y="{y - size:.1f}" width="{2 * size:g}" height="{2 * size:g}" class="{kind}"/>'
+        return f'<path d="{top}l{s} {s}l-{s} {s}l-{s} -{s}z" {kind}/>'
+    return f'<path d="M{x - size:.1f} {y - size:.1f}h{2 * size:g}v{2 * size:g}h-{2 * size:g}z" {kind}/>'
 
 
 def _success(rows: Sequence[Row], colours: dict[str, int]) -> Drawing:
@@ -129,11 +128,12 @@ def _success(rows: Sequence[Row], colours: dict[str, int]) -> Drawing:
         y, colour = top + step * (place + 0.5), colours[row.condition]
         low, high = row.interval
         parts.append(_text(left - 8, y + 4, line(row.condition, 24), anchor="end"))
-        parts.append(_line(x(low), y, x(high), y, f"stroke-{colour}", 3))
+        parts.append(_line(x(low), y, x(high), y, f"stroke-{colour}", width=3))
         parts.append(_marker(x(row.plan_success), y, colour))
         parts.append(_text(right + 10, y + 4, f"{percent(row.plan_success)} ({row.successes}/{row.n})"))
     words = "; ".join(
-        f"{line(r.condition)}: {percent(r.plan_success)}, 95% interval {percent_interval(r.interval)}" for r in rows
+        f"{line(r.condition)}: {percent(r.plan_success)}, 95% interval {percent_interval(r.interval)}"
+        for r in rows
     )
     return Drawing(
         "success",
@@ -148,7 +148,10 @@ def _frame(top: float, bottom: float, left: float, right: float) -> list[str]:
     parts = []
     for share in (0.0, 0.5, 1.0):
         y = bottom - share * (bottom - top)
-        parts += [_line(left, y, right, y, "grid"), _text(left - 6, y + 4, percent(share), anchor="end", kind="tick")]
+        parts += [
+            _line(left, y, right, y, "grid"),
+            _text(left - 6, y + 4, percent(share), anchor="end", kind="tick"),
+        ]
     return parts
 
 
@@ -185,26 +188,44 @@ def _complexity(result: ExperimentResult, rows: Sequence[Row], colours: dict[str
     parts = [*legend, *_frame(top, bottom, left, right)]
     each = max(1, math.ceil(len(places) / 14))
     parts += [_text(at(c), bottom + 18, c, anchor="middle", kind="tick") for c in places[::each]]
-    parts.append(_text((left + right) / 2, height - 6, "commands the person needed for the goal", anchor="middle", kind="tick"))
+    parts.append(
+        _text(
+            (left + right) / 2,
+            height - 6,
+            "commands the person needed for the goal",
+            anchor="middle",
+            kind="tick",
+        )
+    )
     for number, row in enumerate(shown):
         colour, shift = colours[row.condition], (number - (len(shown) - 1) / 2) * 3.0
         points = []
         for c, (k, n) in sorted(counts[row.condition].items()):
             low, high = wilson_interval(k, n)
             x = at(c) + shift
-            parts.append(_line(x, bottom - low * (bottom - top), x, bottom - high * (bottom - top), f"whisker-{colour}", 1.5))
+            parts.append(
+                _line(
+                    x,
+                    bottom - low * (bottom - top),
+                    x,
+                    bottom - high * (bottom - top),
+                    f"whisker-{colour}",
+                    width=1.5,
+                )
+            )
             points.append((x, bottom - k / n * (bottom - top)))
         parts.append(_polyline(points, colour))
         parts += [_marker(x, y, colour, 3.8) for x, y in points]
     words = "; ".join(
-        f"{line(r.condition)}: " + ", ".join(f"{c} commands {k} of {n}" for c, (k, n) in sorted(counts[r.condition].items()))
+        f"{line(r.condition)}: "
+        + ", ".join(f"{c} commands {k} of {n}" for c, (k, n) in sorted(counts[r.condition].items()))
         for r in shown
     )
     left_out = [r.condition for r in rows if r not in shown]
     return Drawing(
         "complexity",
         "Success by goal complexity",
-        "Goals by how many commands the person needed; whiskers are Wilson's 95% intervals, first attempts only."
+        "Goals by how many commands the person needed. Whiskers are Wilson's 95% intervals; first attempts."
         + (f" Not drawn: {line(', '.join(left_out))}." if left_out else ""),
         _svg(height, parts, f"Success by goal complexity. {words}"),
     )
@@ -220,7 +241,11 @@ def _chosen(rows: Sequence[Row]) -> list[Row]:
 
 def _polyline(points: Sequence[tuple[float, float]], colour: int) -> str:
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-    return f'<polyline points="{path}" class="line stroke-{colour}" stroke-width="1.8"/>' if len(points) > 1 else ""
+    return (
+        f'<polyline points="{path}" class="line stroke-{colour}" stroke-width="1.8"/>'
+        if len(points) > 1
+        else ""
+    )
 
 
 def _against(
@@ -246,19 +271,34 @@ def _against(
     def x(amount: float) -> float:
         return left + 10 + amount / whole * (right - left - 20)
 
-    for tick in range(round(whole / step) + 1):
-        parts.append(_text(x(tick * step), bottom + 18, f"{tick * step:,g}", anchor="middle", kind="tick"))
+    parts += [
+        _text(x(tick * step), bottom + 18, f"{tick * step:,g}", anchor="middle", kind="tick")
+        for tick in range(round(whole / step) + 1)
+    ]
     parts.append(_text((left + right) / 2, height - 6, axis, anchor="middle", kind="tick"))
     for row in shown:
         low, high = row.interval
         place, colour = x(amounts[row.condition]), colours[row.condition]
-        parts.append(_line(place, bottom - low * (bottom - top), place, bottom - high * (bottom - top), f"whisker-{colour}", 2))
+        parts.append(
+            _line(
+                place,
+                bottom - low * (bottom - top),
+                place,
+                bottom - high * (bottom - top),
+                f"whisker-{colour}",
+                width=2,
+            )
+        )
         parts.append(_marker(place, bottom - row.plan_success * (bottom - top), colour))
     words = "; ".join(
-        f"{line(r.condition)}: {amounts[r.condition]:.4g} {axis}, success {percent(r.plan_success)}" for r in shown
+        f"{line(r.condition)}: {amounts[r.condition]:.4g} {axis}, success {percent(r.plan_success)}"
+        for r in shown
     )
     return Drawing(
-        name, title, f"Mean {axis} and plan success with its 95% interval.", _svg(height, parts, f"{title}. {words}")
+        name,
+        title,
+        f"Mean {axis} and plan success with its 95% interval.",
+        _svg(height, parts, f"{title}. {words}"),
     )
 
 
@@ -286,7 +326,10 @@ def _reward(result: ExperimentResult, rows: Sequence[Row], colours: dict[str, in
     parts = [*legend]
     for value in dict.fromkeys((low, 0.0, high)):
         y = bottom - (value - low) / span * (bottom - top)
-        parts += [_line(left, y, right, y, "grid"), _text(left - 6, y + 4, f"{value:.1f}", anchor="end", kind="tick")]
+        parts += [
+            _line(left, y, right, y, "grid"),
+            _text(left - 6, y + 4, f"{value:.1f}", anchor="end", kind="tick"),
+        ]
     whole, step = _ticks(max(longest - 1, 1))
     for tick in range(round(whole / step) + 1):
         place = left + tick * step / whole * (right - left)
@@ -301,7 +344,9 @@ def _reward(result: ExperimentResult, rows: Sequence[Row], colours: dict[str, in
             if i % each == 0 or i == len(curve) - 1
         ]
         parts.append(_polyline(points, colours[row.condition]))
-    words = "; ".join(f"{line(name)}: {curve[-1]:.2f} after {len(curve) - 1} steps" for name, curve in curves.items())
+    words = "; ".join(
+        f"{line(name)}: {curve[-1]:.2f} after {len(curve) - 1} steps" for name, curve in curves.items()
+    )
     return Drawing(
         "reward",
         "Reward over steps",

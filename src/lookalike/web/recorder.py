@@ -72,7 +72,9 @@ class Game:
             "count": len(self.turns),
             "ended": self.ended,
             "score": self.score,
-            "actions": [shown.line(a, 60) for a in self.environment.admissible_actions()[:_GAMES_WITHOUT_LIST]]
+            "actions": [
+                shown.line(a, 60) for a in self.environment.admissible_actions()[:_GAMES_WITHOUT_LIST]
+            ]
             if listed
             else [],
         }
@@ -109,7 +111,9 @@ class Games:
             raise UsageError("A seed is a whole number from 0.", got=seed)
         if not _LICENCE.fullmatch(licence):
             raise UsageError(
-                "A licence is written as an SPDX expression.", got=shown.line(licence), expected="e.g. CC0-1.0"
+                "A licence is written as an SPDX expression.",
+                got=shown.line(licence),
+                expected="e.g. CC0-1.0",
             )
         self._end_idle()
         with self._lock:

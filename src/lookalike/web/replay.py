@@ -163,9 +163,7 @@ def outline(run: FoundRun, number: int) -> dict[str, Any]:
     return {"total": total, "marks": marks, "curve": _curve(rewards)}
 
 
-def _mark(
-    event: Event, place: int, marks: Mapping[str, list[int]], rewards: list[tuple[int, float]]
-) -> None:
+def _mark(event: Event, place: int, marks: Mapping[str, list[int]], rewards: list[tuple[int, float]]) -> None:
     if not isinstance(event, StepTaken):
         if event.kind in {"environment_restarted", "episode_paused", "episode_failed"}:
             marks["incident"].append(place)
@@ -238,7 +236,9 @@ def who_was_right(run: FoundRun, number: int) -> list[dict[str, Any]]:
 def _count_members(event: StepTaken, members: dict[str, dict[str, int]]) -> None:
     values = [v.value if v is not None else None for v in event.proposal_verdicts]
     decided = [
-        v for p, v in zip(event.proposals, values, strict=False) if p.action == event.decision and v is not None
+        v
+        for p, v in zip(event.proposals, values, strict=False)
+        if p.action == event.decision and v is not None
     ]
     known = [v for v in values if v is not None]
     for index, proposal in enumerate(event.proposals):

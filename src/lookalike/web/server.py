@@ -1,4 +1,4 @@
-"""Starts the dashboard: an address that is free, a token where one is needed, the browser where one is wanted."""
+"""Starts the dashboard: on an address that is free, behind a token where one is needed."""
 
 from __future__ import annotations
 
@@ -78,7 +78,12 @@ def serve(
     hosts = {*_LOOPBACK_NAMES, host} if is_loopback(host) else None
     app = make_app(Dashboard(folder, store), token=token, hosts=hosts)
     config = uvicorn.Config(
-        app, log_level="warning", access_log=False, ws="none", timeout_graceful_shutdown=2, server_header=False
+        app,
+        log_level="warning",
+        access_log=False,
+        ws="none",
+        timeout_graceful_shutdown=2,
+        server_header=False,
     )
     server = uvicorn.Server(config)
 
@@ -112,7 +117,9 @@ def check_door(host: str, token: str | None) -> None:
             expected="a loopback address (127.0.0.1), or a token",
             remedy=f"give --token with {MIN_TOKEN_CHARACTERS} characters or more, or leave --host out",
         )
-    if token is not None and (len(token) < MIN_TOKEN_CHARACTERS or not token.isascii() or not token.isprintable()):
+    if token is not None and (
+        len(token) < MIN_TOKEN_CHARACTERS or not token.isascii() or not token.isprintable()
+    ):
         raise UsageError(
             "This token is too easy to guess, or holds characters that no address can.",
             got=f"{len(token)} characters",

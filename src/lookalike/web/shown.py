@@ -77,6 +77,8 @@ def signed(value: float | None) -> str:
 
 def cost(usage: Usage, *, embedded: bool) -> str:
     """Return what was paid, and say where that is not known."""
+    if not usage.calls:
+        return "none: no model asked"
     if embedded:
         return "none: local model"
     if usage.unpriced_calls:

@@ -52,7 +52,7 @@ class Dashboard:
 
     def render(self, template: str, **values: Any) -> str:
         """Fill in a template; everything is escaped."""
-        return self._templates.get_template(template).render(version=lookalike.__version__, **values)
+        return str(self._templates.get_template(template).render(version=lookalike.__version__, **values))
 
     def page(self, template: str, *, status: int = 200, **values: Any) -> Response:
         """Return a page."""

@@ -101,7 +101,9 @@ def load(run: FoundRun, number: int) -> Played:
     """Read an episode and find out what the game offered."""
     first, seed, place = Observation(text=""), 0, 0
     steps: list[tuple[int, StepTaken]] = []
-    while len(steps) < MOST_STEPS and (events := run.browser.page(run.run_id, number, start=place, limit=512)):
+    while len(steps) < MOST_STEPS and (
+        events := run.browser.page(run.run_id, number, start=place, limit=512)
+    ):
         for event in events:
             if isinstance(event, EpisodeStarted):
                 first, seed = Observation(text=event.first_observation or ""), event.environment_seed
@@ -171,12 +173,13 @@ def score(model: RewardModel, played: Played) -> list[Verdict]:
         if event.decision is None:
             verdicts.append(Verdict(0.0))
             continue
-        before, after = Observation(text=event.observation or ""), Observation(text=event.next_observation or "")
+        before, after = (
+            Observation(text=event.observation or ""),
+            Observation(text=event.next_observation or ""),
+        )
         verdicts.append(
             scorer.score(
-                Transition(
-                    before, event.decision, after, event.env_reward, event.terminated, event.truncated
-                )
+                Transition(before, event.decision, after, event.env_reward, event.terminated, event.truncated)
             )
         )
     return verdicts
