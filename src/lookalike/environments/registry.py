@@ -117,6 +117,16 @@ def make_environment(
     )
 
 
+def find_loader(id: str) -> tuple[str | Loader, str | None]:
+    """Return what makes an environment, and the argument it is made with, if any.
+
+    Raises:
+        UnknownNameError: Nothing is registered under the id.
+    """
+    entry, argument = _find(id)
+    return entry.loader, argument
+
+
 def load_from_reference(reference: str, argument: str | None) -> Environment:
     """Import ``"package.module:callable"`` and make the environment (the worker process does this)."""
     return _load(_resolve(reference), argument)

@@ -18,7 +18,7 @@ import reprlib
 import socket
 import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import Any, NamedTuple, NoReturn
 
@@ -39,7 +39,11 @@ _REPR.maxstring = _REPR.maxother = 200
 
 
 class Kind(IntEnum):
-    """What a message asks for or, coming back, answers; ``ERROR`` only ever comes back."""
+    """What a message asks for or, coming back, answers; ``ERROR`` only ever comes back.
+
+    ``MANY`` asks every member of a batch for something, and is answered by one message of each; ``STEPS`` is
+    the frequent case, a JSON list of actions, answered at once for all or by a ``STEP`` of each.
+    """
 
     ERROR = 0
     START = 1
@@ -49,6 +53,8 @@ class Kind(IntEnum):
     FACTS = 5
     SAVE = 6
     RESTORE = 7
+    MANY = 8
+    STEPS = 9
 
 
 # Flags of an answered STEP or RESET.
@@ -223,6 +229,46 @@ def _refuse_constant(name: str) -> NoReturn:
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)  # json.dumps would make one every time
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+
+
+def join_many(parts: Sequence[Message | None]) -> Message:
+    """Return one request with a part for every member of a batch; ``None`` asks a member for nothing."""
+    heads = [None if part is None else [int(part.kind), len(part.text), len(part.payload)] for part in parts]
+    given = [part for part in parts if part is not None]
+    return Message(
+        Kind.MANY,
+        text=b"".join(part.text for part in given),
+        values=encode_values([heads, [part.values.decode() for part in given]], "a request to many"),
+        payload=b"".join(part.payload for part in given),
+    )
+
+
+def split_many(message: Message) -> list[Message | None]:
+    """Return the members' parts of such a request.
+
+    Raises:
+        GameError, ValueError, TypeError: It is none.
+    """
+    heads, values = decode_values(message.values, "a request to many")
+    left = iter(values)
+    parts: list[Message | None] = []
+    text_from = payload_from = 0
+    for head in heads:
+        if head is None:
+            parts.append(None)
+            continue
+        kind, text, payload = head
+        parts.append(
+            Message(
+                Kind(kind),
+                0,
+                message.text[text_from : text_from + text],
+                next(left).encode(),
+                message.payload[payload_from : payload_from + payload],
+            )
+        )
+        text_from, payload_from = text_from + text, payload_from + payload
+    return parts
 
 
 def encode_observation(observation: object, flags: int = 0) -> Message:

@@ -48,6 +48,8 @@ _NAMES = {
     Kind.FACTS: "facts",
     Kind.SAVE: "save",
     Kind.RESTORE: "restore",
+    Kind.MANY: "a call to many",
+    Kind.STEPS: "step",
 }
 _FOLLOWERS = ((Kind.FACTS, FOLLOWED_BY_FACTS), (Kind.ACTIONS, FOLLOWED_BY_ACTIONS))
 _Decoded = TypeVar("_Decoded")
@@ -163,7 +165,7 @@ class EnvironmentWorker:
         """Return what goals are decided on; the same mapping until the game moves on."""
         self._asked |= FOLLOWED_BY_FACTS
         if self._facts is None:
-            self._facts = self._decoded(_decode_facts, self._look(Kind.FACTS))
+            self._facts = self._decoded(decode_facts, self._look(Kind.FACTS))
         return self._facts
 
     def close(self) -> None:
@@ -256,7 +258,13 @@ class EnvironmentWorker:
         raise self._failure(kind, answer)
 
     def _receive(
-        self, child: WorkerProcess, kind: Kind, limit_s: float, request: Message | None = None
+        self,
+        child: WorkerProcess,
+        kind: Kind,
+        limit_s: float,
+        request: Message | None = None,
+        *,
+        or_kind: Kind = Kind.ERROR,
     ) -> Message:
         """Receive the next message, after sending the request if there is one."""
         try:
@@ -274,7 +282,7 @@ class EnvironmentWorker:
         except BaseException:
             self._end_child()  # an answer may be under way: nothing later could be told from it
             raise
-        if answer.kind not in (kind, Kind.ERROR):
+        if answer.kind not in (kind, or_kind, Kind.ERROR):
             self._end_child()
             raise malformed("a message", f"an answer of kind {answer.kind}", f"one of kind {kind.value}")
         return answer
@@ -370,7 +378,8 @@ def _decode_actions(message: Message) -> tuple[str, ...]:
     return tuple(actions)
 
 
-def _decode_facts(message: Message) -> dict[str, Any]:
+def decode_facts(message: Message) -> dict[str, Any]:
+    """Rebuild an environment's facts."""
     facts = decode_values(message.values, "facts")
     if not isinstance(facts, dict):
         raise malformed("facts", facts, "an object")

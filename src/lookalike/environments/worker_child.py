@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import fcntl
+import itertools
 import os
 import resource
 import signal
@@ -17,12 +18,13 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from lookalike.core.errors import LookalikeError
-from lookalike.core.protocols import Environment
+from lookalike.core.protocols import Environment, StepResult
+from lookalike.environments.frame_slots import FrameSlots
 from lookalike.environments.registry import load_from_reference
 from lookalike.environments.wire import (
     FOLLOWED_BY_ACTIONS,
@@ -39,8 +41,11 @@ from lookalike.environments.wire import (
     encode_step,
     encode_values,
     malformed,
+    split_many,
 )
 
+_AT_ONCE = 4
+"""Answers of a batch's members that travel together."""
 _SOON_S = 0.05
 """Facts that nobody asked for yet travel with a step's answer only where the step took less than this, so
 that they cannot use up the step's time limit."""
@@ -120,6 +125,7 @@ class _Server:
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
+        self._members = [_Server(member) for member in getattr(environment, "members", ())]
         self._required = 0
         self._frame_shape: tuple[int, int] | None = None
 
@@ -130,6 +136,8 @@ class _Server:
             self._required |= HAS_TEXT
         if "frames" in environment.capabilities:
             self._required |= HAS_FRAME
+        for member in self._members:
+            member.hello()
         hello = {
             "id": str(environment.id),
             "capabilities": sorted(environment.capabilities),
@@ -144,6 +152,11 @@ class _Server:
             ConnectionEndedError, OSError: The caller is gone.
         """
         request = wire.receive()
+        if request.kind in (Kind.MANY, Kind.STEPS):
+            answers = self._answers(request) if request.kind == Kind.MANY else self._steps(request)
+            while some := tuple(itertools.islice(answers, _AT_ONCE)):
+                wire.send(*some)  # the caller takes them in while the next are played
+            return
         follow = request.flags
         began = time.monotonic()
         answer = self._answered(request)
@@ -159,6 +172,44 @@ class _Server:
             wire.send(self._answered(Message(Kind.FACTS)))
         if follow & FOLLOWED_BY_ACTIONS:
             wire.send(self._answered(Message(Kind.ACTIONS)))
+
+    def _answers(self, request: Message) -> Iterator[Message]:
+        """Yield every member's answer to its own part of a request to all."""
+        try:
+            parts = split_many(request)
+            if len(parts) != len(self._members):
+                raise malformed("a request to many", f"{len(parts)} parts", f"{len(self._members)} parts")
+        except Exception as error:
+            yield from [_error(error)] * max(1, len(self._members))
+            return
+        slots: FrameSlots | None = getattr(self._environment, "slots", None)
+        for number, (member, part) in enumerate(zip(self._members, parts, strict=True)):
+            answer = Message(Kind.MANY) if part is None else member._answered(part)
+            yield answer if slots is None else slots.put(number, answer)
+
+    def _steps(self, request: Message) -> Iterator[Message]:
+        """Play every member's action, and answer for all at once where nothing is out of the ordinary."""
+        slots: FrameSlots | None = getattr(self._environment, "slots", None)
+        results: list[StepResult | Exception | None] = []
+        actions = decode_values(request.values, "actions")
+        for member, action in zip(self._members, actions, strict=True):
+            try:
+                results.append(None if action is None else member._environment.step(action))
+            except Exception as error:
+                results.append(error)
+        together = None if slots is None else slots.put_steps(results)
+        if together is not None:
+            yield together
+            return
+        for number, (member, result) in enumerate(zip(self._members, results, strict=True)):
+            if isinstance(result, Exception):
+                yield _error(result)
+                continue
+            try:
+                answer = Message(Kind.STEPS) if result is None else member._checked(encode_step(result))
+            except Exception as error:
+                answer = _error(error)
+            yield answer if slots is None else slots.put(number, answer)
 
     def _answered(self, request: Message) -> Message:
         try:
