@@ -1,0 +1,233 @@
+"""Every page in a real browser, through the real server, over a real run."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from web_server import Served, start, stop
+
+from lookalike.rewards import load_reward_model
+
+
+def open_run(served: Served, page: Any) -> None:
+    page.goto(served.url)
+    page.get_by_role("link", name="short", exact=True).click()
+    page.wait_for_selector("h1:has-text('short')")
+
+
+def open_episode(served: Served, page: Any, cell: str = "a.cell.won") -> None:
+    open_run(served, page)
+    page.goto(f"{page.url}?condition=uniform%2Bexpert")
+    page.locator(cell).first.click()
+    page.wait_for_selector("#replay[data-shown]")
+
+
+def until(page: Any, expression: str, *, within_s: float = 15.0) -> None:
+    """Wait for a condition in the page; Playwright's own way is `eval`, which the pages' policy forbids."""
+    deadline = time.monotonic() + within_s
+    while not page.evaluate(expression):
+        assert time.monotonic() < deadline, f"never true: {expression}"
+        page.wait_for_timeout(50)
+
+
+def test_a_run_is_listed_with_everything_a_reader_must_know(served: Served, page: Any) -> None:
+    page.goto(served.url)
+    row = page.locator("tr", has=page.get_by_role("link", name="short", exact=True))
+    text = row.inner_text()
+    assert "finished" in text
+    assert "4 of 4 plays" in text
+    assert "%" in text
+    assert "actions listed" in text
+    assert "none: no model asked" in text
+
+
+def test_a_run_shows_its_table_plots_and_differences(served: Served, page: Any) -> None:
+    open_run(served, page)
+    assert page.get_by_role("rowheader", name=re.compile("uniform.expert")).count() >= 1
+    drawings = page.locator("svg.plot")
+    assert drawings.count() >= 3
+    assert "95% interval" in drawings.first.get_attribute("aria-label")
+    assert page.get_by_text("The same goals and seeds, compared").is_visible()
+    assert "recommendation: yes" in page.locator(".handicaps").inner_text()
+    page.select_option("#condition", "random")
+    page.get_by_role("button", name="Show").click()
+    assert page.locator("a.cell").count() == 2
+
+
+def test_the_replay_steps_by_button_keyboard_and_slider(served: Served, page: Any) -> None:
+    open_episode(served, page)
+    page.get_by_role("button", name="To the start").click()
+    page.wait_for_selector("#replay[data-shown='0']")
+    assert "The game begins" in page.locator("[data-at=decision]").inner_text()
+    page.get_by_role("button", name="One step on").click()
+    page.wait_for_selector("#replay[data-shown='1']")
+    assert page.locator(".proposal").count() == 4
+    assert page.locator(".proposal.decided").count() >= 1
+    page.locator("h1").click()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector("#replay[data-shown='2']")
+    page.keyboard.press("End")
+    until(page, "document.querySelector('#replay').dataset.shown == document.querySelector('.scrub').max")
+    assert "goal reached" in page.locator("[data-at=decision]").inner_text()
+    page.keyboard.press("Home")
+    page.wait_for_selector("#replay[data-shown='0']")
+    page.keyboard.press(" ")
+    page.wait_for_selector("#replay[data-shown='2']")
+    page.keyboard.press(" ")
+    page.locator(".scrub").fill("3")
+    page.wait_for_selector("#replay[data-shown='3']")
+
+
+def test_a_link_leads_to_the_exact_step(served: Served, page: Any) -> None:
+    open_episode(served, page)
+    address = page.url.partition("#")[0]
+    page.goto("about:blank")
+    page.goto(f"{address}#step=1")
+    page.wait_for_selector("#replay[data-shown='2']")
+    assert page.locator(".place").inner_text().startswith("Step 1 ")
+    assert page.get_by_role("link", name="Link to this step").get_attribute("href") == "#step=1"
+
+
+def test_the_replay_jumps_to_the_first_divergence_from_the_recording(
+    served: Served, page: Any, recorded: Path
+) -> None:
+    from lookalike.recordings import read_recording
+
+    person = read_recording(recorded / "demonstration.jsonl").trajectory.actions
+    open_episode(served, page, "a.cell")
+    page.get_by_role("button", name="First divergence").click()
+    until(page, "document.querySelector('.place').textContent.startsWith('Step')")
+    step = int(re.match(r"Step (\d+)", page.locator(".place").inner_text())[1])
+    decided = page.locator("[data-at=decision]").inner_text().split("\n")[0]
+    last = "goal reached" in page.locator("[data-at=decision]").inner_text()
+    assert last or person[step] not in decided
+
+
+def test_a_switched_off_milestone_changes_the_verdicts_at_once(served: Served, page: Any) -> None:
+    page.goto(f"{served.url}reward-models")
+    page.get_by_role("link", name="short/reward-model.yaml", exact=True).click()
+    page.wait_for_selector(".verdicts tbody tr")
+    page.select_option("#try-episode", label=page.locator("#try-episode option", has_text="uniform").first.inner_text())
+    words = page.locator(".verdict-words")
+    until(page, "document.querySelector('.verdict-words').textContent.startsWith('All parts')")
+    stored, whole = re.findall(r"[+−][\d.]+", words.inner_text())[:2]
+    assert stored == whole, "with all parts on, the verdicts are those that were stored"
+    assert page.locator("tr.changed").count() == 0
+    page.locator(".switch[data-component='milestone:get-lamp']").uncheck()
+    page.wait_for_selector("tr.changed")
+    assert "1 switched off" in words.inner_text()
+    page.get_by_role("button", name="All on").click()
+    until(page, "!document.querySelector('tr.changed')")
+
+
+def test_evidence_plays_from_its_second(served: Served, page: Any) -> None:
+    page.goto(f"{served.url}reward-models")
+    page.get_by_role("link", name="short/reward-model.yaml", exact=True).click()
+    button = page.locator("tr", has_text="Took the lamp").locator(".clip").first
+    start_s = float(button.get_attribute("data-start"))
+    assert start_s > 1
+    button.click()
+    until(page, f"(document.querySelector('#clip video') ?? {{}}).currentTime >= {start_s}")
+    assert page.locator("#clip").is_visible()
+    page.locator("#clip").get_by_role("button", name="Close").click()
+    assert not page.locator("#clip").is_visible()
+
+
+def test_differences_between_two_versions_are_named(served: Served, page: Any, played: Path) -> None:
+    from lookalike.rewards import save_reward_model
+
+    model = load_reward_model(played / "short" / "reward-model.yaml")
+    changed = model.without(["milestone:get-lamp"]).reweighted("progress", 0.3)
+    save_reward_model(changed, played / "changed.yaml")
+    try:
+        page.goto(f"{served.url}reward-models")
+        page.get_by_role("link", name="short/reward-model.yaml", exact=True).click()
+        page.select_option("#other", label="changed.yaml")
+        page.get_by_role("button", name="Show differences").click()
+        table = page.locator("main table").inner_text()
+        assert "milestone:get-lamp" in table
+        assert "removed" in table
+        assert "0.3" in table
+    finally:
+        (played / "changed.yaml").unlink()
+
+
+def test_a_recording_shows_video_and_text_side_by_side(served: Served, page: Any) -> None:
+    page.goto(f"{served.url}recordings")
+    page.get_by_role("link", name=re.compile("recording.mp4")).click()
+    until(page, "document.querySelector('video')?.readyState >= 1")
+    assert page.locator(".turns > li").count() == 17
+    page.locator(".seek").nth(5).click()
+    page.wait_for_selector("#step-5.now")
+    page.wait_for_selector(".progress-plot .curve")
+    until(page, "document.querySelector('[data-value=\"2\"]').textContent !== ''")
+
+
+def test_a_video_that_the_browser_cannot_play_is_shown_picture_by_picture(
+    served: Served, page: Any, played: Path, recorded: Path
+) -> None:
+    import av
+
+    path = played / "recordings" / "old-codec.mp4"
+    path.parent.mkdir(exist_ok=True)
+    with av.open(str(recorded / "recording.mp4")) as source, av.open(str(path), "w") as target:
+        shown_stream = source.streams.video[0]
+        stream = target.add_stream("mpeg4", rate=10)  # MPEG-4 part 2: no browser plays it
+        stream.width, stream.height = shown_stream.width // 4 * 2, shown_stream.height // 4 * 2
+        for number, frame in enumerate(source.decode(video=0)):
+            if number >= 60:
+                break
+            small = frame.reformat(stream.width, stream.height, "yuv420p")
+            target.mux(stream.encode(small))
+        target.mux(stream.encode())
+    try:
+        page.goto(f"{served.url}recordings")
+        page.get_by_role("link", name=re.compile("old-codec")).click()
+        page.wait_for_selector("[data-mode=frames]")
+        until(page, "document.querySelector('.screen img').naturalWidth > 0")
+        assert "cannot" in page.locator(".screen").inner_text()
+        page.locator(".screen .scrub").fill("4")
+        page.wait_for_selector(".screen img[data-time='4']")
+    finally:
+        path.unlink()
+
+
+def test_a_run_is_followed_while_another_process_writes_it(played: Path, page: Any, tmp_path: Path) -> None:
+    served = start(tmp_path)
+    try:
+        page.goto(served.url)
+        assert page.get_by_text("No runs yet").is_visible()
+        main = "from lookalike.cli import main; main()"
+        run = subprocess.Popen(
+            [sys.executable, "-c", main, "experiment", "run", "demo/colossal-cave", "--goals", "lamp,bird"]
+            + ["--conditions", "random", "--seeds", "400-479", "--out", str(tmp_path / "growing")],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        page.get_by_role("link", name="demo/colossal-cave").click(timeout=30_000)
+        counts: set[str] = set()
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and "finished" not in page.locator(".facts .status").inner_text():
+            counts.add(page.locator(".facts progress").get_attribute("value"))
+            page.wait_for_timeout(200)
+        assert run.wait(30) == 0
+        page.wait_for_selector(".facts .status.finished")
+        assert len(counts) >= 2
+        assert page.locator(".facts progress").get_attribute("value") == "160"
+        assert page.evaluate("performance.getEntriesByType('navigation').length") == 1
+    finally:
+        stop(served)
+
+
+@pytest.mark.parametrize("path", ["/runs/ffffffffffffffff", "/nowhere", "/reward-models/0", "/recordings/0"])
+def test_what_is_not_there_is_said(served: Served, path: str) -> None:
+    status, headers, body = served.ask(path)
+    assert status == 404
+    assert "text/html" in headers["content-type"]
+    assert b"There is no such" in body

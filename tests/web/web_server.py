@@ -1,0 +1,71 @@
+"""Starts ``lookalike view`` as anybody would, for tests that ask it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Served:
+    """A dashboard in a process of its own."""
+
+    process: subprocess.Popen[str]
+    url: str
+    port: int
+    words: str
+
+    def ask(
+        self, path: str, *, method: str = "GET", body: Any = None, **headers: str
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Ask as no browser would: any host, any origin."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        data = None if body is None else json.dumps(body)
+        if data is not None:
+            sent.setdefault("Content-Type", "application/json")
+        connection.request(method, path, body=data, headers=sent)
+        answer = connection.getresponse()
+        found = answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()
+        connection.close()
+        return found
+
+    def get(self, path: str) -> str:
+        status, _, body = self.ask(path)
+        assert status == 200, (path, status, body[:300])
+        return body.decode()
+
+
+def start(folder: Path, *arguments: str) -> Served:
+    """Start ``lookalike view`` as anybody would, and wait until it answers."""
+    main = "from lookalike.cli import main; main()"
+    command = [sys.executable, "-c", main, "view", str(folder), "--no-browser", *arguments]
+    if "--port" not in arguments:
+        command += ["--port", "0"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    words = ""
+    while "dashboard is at" not in words:
+        line = process.stderr.readline()
+        assert line, f"the dashboard did not start: {words}"
+        words += line
+    found = re.search(r"(http://\S+?:(\d+)/\S*)", words)
+    assert found is not None
+    return Served(process, found[1], int(found[2]), words)
+
+
+def stop(served: Served) -> None:
+    served.process.terminate()
+    try:
+        served.process.wait(10)
+    except subprocess.TimeoutExpired:
+        served.process.kill()
+        served.process.wait()
+    assert served.process.stderr is not None
+    served.process.stderr.close()
