@@ -246,6 +246,7 @@ class Councils:
             elif kind == "event":
                 council.tell(last=content, state="thinking")
             elif kind == "ended":
+                self._library.forget()
                 council.tell(state="ended", words=content, situation=None)
             else:
                 council.tell(state="failed", words=content, situation=None)

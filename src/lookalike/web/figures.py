@@ -1,7 +1,7 @@
 """A run's results while it is played: the same figures as `results.json`, from the same functions.
 
 `experiments.collect` reads a run from its beginning and hashes every event, which is right for a file that is
-written once. A page looks every other second. So the ends of episodes are read as they come, and the rows
+written once. A page looks every second. So the ends of episodes are read as they come, and the rows
 are computed again only where there are new ones.
 """
 

@@ -1,6 +1,6 @@
 """The plots of a run's page: small SVG drawings whose colours are the page's own, by day and by night.
 
-A page that follows a run draws again every other second, and its policy forbids inline styles; matplotlib,
+A page that follows a run draws again every second, and its policy forbids inline styles; matplotlib,
 which draws the report's files, is neither quick enough nor free of them. Everything here is presentation
 attributes and classes; all text is escaped; each drawing says in words what it shows.
 """

@@ -1,4 +1,4 @@
-// Follows a part of the page while a run is played: asked for every other second, replaced where it changed.
+// Follows a part of the page while a run is played: asked for every second, replaced where it changed.
 // What the server sends is its own escaped template; keyboard focus and scrolled tables stay where they were.
 const part = document.querySelector("[data-live]");
 
