@@ -24,7 +24,7 @@ LevelPart = Literal["recording", "tuning", "evaluation"]
 FIRST_TUNING_LEVEL = 200
 FIRST_EVALUATION_LEVEL = 10_000
 LEVEL_FAMILIES = ("procgen:", "minigrid:", "vizdoom:")
-"""Ids that begin so name environments whose seeds are levels."""
+"""Ids that begin so name environments whose seeds are levels (in Doom: what chance does in one level)."""
 _RANGES = {
     "recording": f"0 to {FIRST_TUNING_LEVEL - 1}",
     "tuning": f"{FIRST_TUNING_LEVEL} to {FIRST_EVALUATION_LEVEL - 1}",

@@ -213,3 +213,13 @@ register_environment(
     "lookalike.environments.procgen:make_procgen",
     description="Procgen's sixteen games: procgen:maze, procgen:maze-hard (frames; `make visual`)",
 )
+register_environment(
+    "minigrid:",
+    "lookalike.environments.minigrid_adapter:make_minigrid",
+    description="MiniGrid and BabyAI: minigrid:BabyAI-GoToLocal-v0 (text and frames; `make visual`)",
+)
+register_environment(
+    "vizdoom:",
+    "lookalike.environments.vizdoom_adapter:make_vizdoom",
+    description="Doom's Freedoom levels: vizdoom:freedoom1-e1m4 (frames; `make visual`)",
+)
