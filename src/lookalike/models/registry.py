@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lookalike.core.errors import ModelError, UnknownNameError
+from lookalike.core.errors import ModelError
 from lookalike.core.protocols import LanguageModel, ResponseCache
 
 ENTRY_POINTS = "lookalike.models"
@@ -43,8 +43,10 @@ def make_model(
     """Return a language model.
 
     Args:
-        name: ``"embedded"``, or a name that an installed package registers under the entry-point group
-            ``lookalike.models`` (a factory that takes ``cache``, ``threads`` and ``notify``).
+        name: ``"embedded"``; ``"openai:MODEL"``, ``"anthropic:MODEL"`` or ``"google:MODEL"``, with
+            ``@http://...`` behind it for a service of one's own; an entry of ``models.yaml``; or a name
+            that an installed package registers under the entry-point group ``lookalike.models`` (a
+            factory that takes ``cache``, ``threads`` and ``notify``).
         cache: Where responses are kept; ``None`` for nowhere.
         threads: CPU threads; ``None`` for all cores.
         notify: Called with a sentence when something takes long.
@@ -59,14 +61,36 @@ def make_model(
         return EmbeddedModel(cache=cache, threads=threads, notify=notify)
     factories = _registered()
     if name not in factories:
-        raise UnknownNameError("language model", name, model_names())
+        return _make_remote(name, cache, notify)
     model: LanguageModel = factories[name].load()(cache=cache, threads=threads, notify=notify)
     return model
 
 
+def _make_remote(
+    name: str, cache: ResponseCache | None, notify: Callable[[str], None] | None
+) -> LanguageModel:
+    from lookalike.models.remote.entries import resolve_entry
+
+    entry = resolve_entry(name)
+    from lookalike.models.remote.model import RemoteModel
+
+    model = RemoteModel(name, entry, notify=notify)
+    if cache is None:
+        return model
+    from lookalike.models.cached import CachedModel
+
+    return CachedModel(model, cache)
+
+
 def model_names() -> tuple[str, ...]:
-    """Return the names that :func:`make_model` takes, sorted."""
-    return tuple(sorted({"embedded", *_registered()}))
+    """Return the names that :func:`make_model` takes, sorted, without the open-ended ``openai:MODEL``.
+
+    Raises:
+        UsageError: The user's ``models.yaml`` has a key or a value that cannot be meant.
+    """
+    from lookalike.models.remote.entries import load_models
+
+    return tuple(sorted({"embedded", *_registered(), *load_models()}))
 
 
 def model_status(name: str = "embedded") -> ModelStatus:
@@ -78,7 +102,7 @@ def model_status(name: str = "embedded") -> ModelStatus:
     if name != "embedded":
         factories = _registered()
         if name not in factories:
-            raise UnknownNameError("language model", name, model_names())
+            return _remote_status(name)
         return ModelStatus(name, True, factories[name].value, "registered by an installed package", None)
     from lookalike.models import weights
 
@@ -94,6 +118,32 @@ def model_status(name: str = "embedded") -> ModelStatus:
         "converted" if ready else "to be converted at first use (about 15 s)"
     )
     return ModelStatus(name, True, str(path), detail, None)
+
+
+def _remote_status(name: str) -> ModelStatus:
+    """Return whether a remote model could be asked; nothing is sent."""
+    import importlib.util
+
+    from lookalike.models.remote.entries import resolve_entry
+
+    entry = resolve_entry(name)
+    detail = f"{entry.back_end} protocol, {entry.model}, {entry.style}"
+    if importlib.util.find_spec("pydantic_ai") is None:
+        return ModelStatus(
+            name,
+            False,
+            entry.address,
+            f"{detail}; the extra 'remote' is not installed",
+            "python -m pip install 'lookalike[remote]'",
+        )
+    try:
+        entry.secret()
+    except ModelError as error:
+        return ModelStatus(name, False, entry.address, f"{detail}; {error.got}", error.remedy)
+    keys = " or ".join(entry.key_variables)
+    return ModelStatus(
+        name, True, entry.address, f"{detail}; {f'key from {keys}' if keys else 'no key'}", None
+    )
 
 
 def _registered() -> dict[str, Any]:
