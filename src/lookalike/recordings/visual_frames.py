@@ -189,13 +189,19 @@ class _Resizer:
     def __init__(self, shape: Shape, size: int) -> None:
         self._shape, self._size = shape, size
         self._filtered = shape.rotation != 0 or shape.crop is not None
+        from av.video.reformatter import VideoReformatter
+
+        # One for all pictures: a frame's own would set its scaler up anew, which takes longer than scaling.
+        self._reformatter: Any = VideoReformatter()
         self._graph: Any = None
         self._key: tuple[int, int, str] | None = None
 
     def __call__(self, frame: Any) -> Frame:
         if self._filtered:
             frame = self._straight(frame)
-        small = frame.reformat(width=self._size, height=self._size, format="rgb24", interpolation="AREA")
+        small = self._reformatter.reformat(
+            frame, width=self._size, height=self._size, format="rgb24", interpolation="AREA"
+        )
         plane = small.planes[0]
         rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
         return rows[: self._size, : self._size * 3].reshape(self._size, self._size, 3).copy()
