@@ -85,6 +85,14 @@ class CachedModel:
             found[index] = self._of_another(requests[index], future)
         return [found[index] for index in range(len(requests))]
 
+    def cancel(self) -> None:
+        """Give up what is under way, where the model can."""
+        _call_if_there(self.inner, "cancel")
+
+    def close(self) -> None:
+        """Close the model; the cache belongs to whoever opened it."""
+        _call_if_there(self.inner, "close")
+
     def _answer(
         self, requests: Sequence[CompletionRequest], mine: dict[str, int], found: dict[int, Completion]
     ) -> None:
@@ -154,6 +162,12 @@ class CachedModel:
         flush = getattr(self._cache, "flush", None)
         if flush is not None:
             flush()
+
+
+def _call_if_there(model: LanguageModel, name: str) -> None:
+    method = getattr(model, name, None)
+    if method is not None:
+        method()
 
 
 def response_key(fingerprint: str, request: CompletionRequest) -> str:

@@ -30,8 +30,10 @@ from lookalike.core.protocols import (
     PromptStyle,
     ResponseCache,
 )
+from lookalike.core.seeds import derive_seed
 from lookalike.core.types import Usage
 from lookalike.models import weights
+from lookalike.models.capabilities import without_media
 from lookalike.models.free_text import FreeReply, write
 from lookalike.models.sampling import LOG_FLOOR, at_temperature, draw
 from lookalike.models.trie import score_replies
@@ -124,10 +126,17 @@ class EmbeddedModel:
             on its first one.
 
         Raises:
+            CapabilityError: A request has images, a video or a JSON schema.
             ModelError: A prompt is empty, too long or not a transcript, or a list of replies is empty.
         """
+        drawn = []
+        for request in requests:
+            without_media(self.name, self.capabilities, request)
+            # A further draw of the same request is one with another seed.
+            further = derive_seed(request.seed, "sample", request.sample) if request.sample else request.seed
+            drawn.append(replace(request, seed=further))
         with self._lock:
-            return self._complete(requests)
+            return self._complete(drawn)
 
     def distribution(self, prompt: str, replies: Sequence[str]) -> dict[str, float]:
         """Return the probability of each allowed reply at temperature 1, from the most probable down.

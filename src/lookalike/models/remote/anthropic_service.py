@@ -7,7 +7,6 @@ from pydantic import SecretStr
 from lookalike.core.protocols import ModelCapabilities
 from lookalike.models.remote.entries import Entry
 from lookalike.models.remote.services import Service
-from lookalike.models.remote.wire import make_client
 
 IMAGES = 100
 
@@ -24,7 +23,7 @@ class AnthropicService(Service):
         self._client = AsyncAnthropic(
             api_key=secret.get_secret_value() if secret is not None else "none-needed",
             base_url=entry.address,
-            http_client=make_client(entry.address, timeout_s=entry.limits.attempt_timeout_s + 5),
+            http_client=self.client,
             max_retries=0,
         )
         # The library would add a second key from the environment, which was not asked for.

@@ -267,8 +267,9 @@ _SERVERS: dict[Server, tuple[ModelCapabilities, ListHeldBy | None]] = {
         "structured_outputs",
     ),
     "sglang": (ModelCapabilities(allowed_replies=True, json_schema=True, n=True), "json_schema"),
+    # llama.cpp takes an `n` up to its number of slots, which nobody knows here.
     "llama.cpp": (
-        ModelCapabilities(allowed_replies=True, probabilities=True, json_schema=True, seed=True, n=True),
+        ModelCapabilities(allowed_replies=True, probabilities=True, json_schema=True, seed=True),
         "grammar",
     ),
     "ollama": (ModelCapabilities(allowed_replies=True, json_schema=True, seed=True), "json_schema"),

@@ -13,7 +13,6 @@ from lookalike.core.ids import hash_bytes
 from lookalike.core.protocols import CompletionRequest, Media, ModelCapabilities
 from lookalike.models.remote.entries import Entry
 from lookalike.models.remote.services import Service
-from lookalike.models.remote.wire import make_client
 
 if TYPE_CHECKING:
     from pydantic_ai.messages import UserContent
@@ -38,7 +37,7 @@ class GoogleService(Service):
         provider = GoogleProvider(
             api_key=secret.get_secret_value() if secret is not None else "none-needed",
             base_url=entry.address,
-            http_client=make_client(entry.address, timeout_s=entry.limits.attempt_timeout_s + 5),
+            http_client=self.client,
         )
         self._client = provider.client
         self.model = GoogleModel(entry.model, provider=provider)

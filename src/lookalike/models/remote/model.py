@@ -154,8 +154,16 @@ class RemoteModel:
         return list(self._run(lambda _: self._service.models()))
 
     def close(self) -> None:
-        """Take back what was left at the service (uploaded videos)."""
-        self._run(lambda _: self._service.close())
+        """Take back what was left at the service (uploaded videos) and end the connections.
+
+        Raises:
+            ModelError: What was uploaded cannot be deleted; the service keeps it for its usual time.
+        """
+        self.cancel()
+        try:
+            self._run(lambda _: self._service.close())
+        finally:
+            self._scheduler.wait(self._scheduler.submit(self._service.client.aclose()))
 
     def _run(self, work: Callable[[Exchange], Awaitable[Any]]) -> Any:
         failure: LookalikeError | None = None
@@ -383,7 +391,9 @@ def _completion(
         problem = f"The reply was cut off at its limit of tokens. {problem or ''}".strip()
     elif problem is None and not text:
         problem = "The reply is empty."
-    return Completion(text, answer.probability, usage, problem, notes)
+    # Under a grammar the service still tells how probable the tokens were without it: of no use.
+    held = request.allowed_replies is not None or request.json_schema is not None
+    return Completion(text, None if held else answer.probability, usage, problem, notes)
 
 
 def _estimate(request: CompletionRequest) -> int:

@@ -16,7 +16,7 @@ from lookalike.core.ids import hash_json
 from lookalike.core.protocols import ModelCapabilities
 from lookalike.models.remote.entries import Entry, declared_by_server
 from lookalike.models.remote.services import Answer, Finish, Question, Service, answer_of, held_list, product
-from lookalike.models.remote.wire import Exchange, make_client
+from lookalike.models.remote.wire import Exchange
 
 NO_KEY = "none-needed"
 
@@ -35,7 +35,7 @@ class OpenAIService(Service):
         self._client = AsyncOpenAI(
             api_key=secret.get_secret_value() if secret is not None else NO_KEY,
             base_url=entry.address,
-            http_client=make_client(entry.address, timeout_s=entry.limits.attempt_timeout_s + 5),
+            http_client=self.client,
             max_retries=0,
         )
         self._is_openai = entry.kind_of_server == "openai"

@@ -12,7 +12,7 @@ from lookalike.core.errors import ModelError
 from lookalike.core.protocols import CompletionRequest, Media, ModelCapabilities
 from lookalike.models.remote.entries import Entry, ListHeldBy
 from lookalike.models.remote.replies import list_grammar, list_schema
-from lookalike.models.remote.wire import Exchange
+from lookalike.models.remote.wire import Exchange, make_client
 
 if TYPE_CHECKING:
     from pydantic_ai.messages import ModelMessage, ModelResponse, UserContent
@@ -72,6 +72,7 @@ class Service(ABC):
     Attributes:
         entry: Whom it talks to.
         declared: What it can do.
+        client: Its HTTP client, whose traffic is watched.
         list_held_by: How it holds a reply to a list; ``None`` where it cannot.
     """
 
@@ -82,6 +83,7 @@ class Service(ABC):
 
     def __init__(self, entry: Entry) -> None:
         self.entry = entry
+        self.client = make_client(entry.address, timeout_s=entry.limits.attempt_timeout_s + 5)
 
     async def ask(self, question: Question, seen: Exchange) -> list[Answer]:  # noqa: ARG002 - others need it
         """Make one call; raises whatever the vendor's library raises."""
