@@ -1,4 +1,4 @@
-"""What tests of the dashboard share: a folder with a real run in it, the real server over it, a real browser."""
+"""What tests of the dashboard share: a folder with a real run, the real server over it, a real browser."""
 
 from __future__ import annotations
 

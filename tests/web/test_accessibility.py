@@ -20,7 +20,9 @@ RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"
 @pytest.fixture(scope="module")
 def axe() -> str:
     if not AXE.is_file():
-        pytest.skip("axe-core is not installed (make test fetches it where npm is): set AXE_CORE to axe.min.js")
+        pytest.skip(
+            "axe-core is not installed (make test fetches it where npm is): set AXE_CORE to axe.min.js"
+        )
     return AXE.read_text(encoding="utf-8")
 
 

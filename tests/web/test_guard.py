@@ -41,9 +41,13 @@ def hostile(tmp_path_factory: pytest.TempPathFactory, recorded: Path) -> Iterato
     (folder / f"{name}.mp4").write_bytes((recorded / "recording.mp4").read_bytes())
     (folder / f"{name}.jsonl").write_bytes((recorded / "recording.jsonl").read_bytes())
     model = load_reward_model(recorded / "reward-model.yaml")
-    first = model.milestones[0].model_copy(update={"description": HOSTILE.replace("\x1b", "").replace("\x07", "")})
+    first = model.milestones[0].model_copy(
+        update={"description": HOSTILE.replace("\x1b", "").replace("\x07", "")}
+    )
     save_reward_model(
-        model.model_copy(update={"goal": "<script>alert(3)</script>", "milestones": (first, *model.milestones[1:])}),
+        model.model_copy(
+            update={"goal": "<script>alert(3)</script>", "milestones": (first, *model.milestones[1:])}
+        ),
         folder / f"{name}.yaml",
     )
     _write_run(folder / "run")
@@ -64,7 +68,9 @@ def _write_run(folder: Path) -> None:
             episode=key,
             step=i,
             observation=HOSTILE if i < 3 else "x" * 1_000_000,
-            proposals=(ProposalRecord(role=f"t{i}{HOSTILE}", action=HOSTILE, rationale=HOSTILE, reply=HOSTILE),),
+            proposals=(
+                ProposalRecord(role=f"t{i}{HOSTILE}", action=HOSTILE, rationale=HOSTILE, reply=HOSTILE),
+            ),
             proposal_verdicts=(VerdictRecord(value=0.5, components={HOSTILE: 0.5}, feedback=HOSTILE),),
             by="best-reward",
             votes={HOSTILE: 1.0},
@@ -84,7 +90,13 @@ def _write_run(folder: Path) -> None:
         "model": HOSTILE,
         "reward_model": None,
         "conditions": [
-            {"name": "random", "kind": "baseline", "description": HOSTILE, "player": "random", "temperatures": [1.0]}
+            {
+                "name": "random",
+                "kind": "baseline",
+                "description": HOSTILE,
+                "player": "random",
+                "temperatures": [1.0],
+            }
         ],
     }
     with open_log(folder / "events.sqlite") as log:
@@ -95,7 +107,13 @@ def _write_run(folder: Path) -> None:
                 EpisodeStarted(episode=key, environment_seed=1, first_observation=HOSTILE),
                 *steps,
                 EpisodeFinished(
-                    episode=key, success=False, steps=6, interactions=6, score=None, terminated=False, truncated=True
+                    episode=key,
+                    success=False,
+                    steps=6,
+                    interactions=6,
+                    score=None,
+                    terminated=False,
+                    truncated=True,
                 ),
             ],
         )

@@ -1,4 +1,4 @@
-"""What is made in the pages: a recording by keyboard, a reward model, a run, a council with a person in it."""
+"""What is made in the pages: a recording by keyboard, a reward model, a run, a council with a person."""
 
 from __future__ import annotations
 
@@ -153,12 +153,27 @@ def test_a_video_without_text_is_read_when_the_expert_watches(tmp_path: Path, re
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ({"environment": "colossal-cave", "goals": ["lamp"], "conditions": ["nothing"], "seeds": "1"}, "conditions"),
+        (
+            {"environment": "colossal-cave", "goals": ["lamp"], "conditions": ["nothing"], "seeds": "1"},
+            "conditions",
+        ),
         ({"environment": "colossal-cave", "goals": [], "conditions": ["random"], "seeds": "1"}, "goals"),
-        ({"environment": "nowhere", "goals": ["lamp"], "conditions": ["random"], "seeds": "1"}, "environment"),
-        ({"environment": "colossal-cave", "goals": ["lamp"], "conditions": ["random"], "seeds": "1-9999"}, "seeds"),
-        ({"environment": "colossal-cave", "goals": ["lamp"], "conditions": ["random"], "seeds": "x"}, "Seeds"),
-        ({"environment": "colossal-cave", "goals": ["lamp"], "conditions": ["swarm+expert"], "seeds": "1"}, "reward model"),
+        (
+            {"environment": "nowhere", "goals": ["lamp"], "conditions": ["random"], "seeds": "1"},
+            "environment",
+        ),
+        (
+            {"environment": "colossal-cave", "goals": ["lamp"], "conditions": ["random"], "seeds": "1-9999"},
+            "seeds",
+        ),
+        (
+            {"environment": "colossal-cave", "goals": ["lamp"], "conditions": ["random"], "seeds": "x"},
+            "Seeds",
+        ),
+        (
+            {"environment": "colossal-cave", "goals": ["lamp"], "conditions": ["swarm+expert"], "seeds": "1"},
+            "reward model",
+        ),
     ],
 )
 def test_a_run_that_cannot_be_meant_is_refused_with_a_reason(served: Any, body: Any, words: str) -> None:

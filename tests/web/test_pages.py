@@ -205,9 +205,11 @@ def test_a_run_is_followed_while_another_process_writes_it(played: Path, page: A
         page.goto(served.url)
         assert page.get_by_text("No runs yet").is_visible()
         main = "from lookalike.cli import main; main()"
+        asked = (
+            "experiment run demo/colossal-cave --goals lamp,bird --conditions random --seeds 400-479 --out"
+        )
         run = subprocess.Popen(
-            [sys.executable, "-c", main, "experiment", "run", "demo/colossal-cave", "--goals", "lamp,bird"]
-            + ["--conditions", "random", "--seeds", "400-479", "--out", str(tmp_path / "growing")],
+            [sys.executable, "-c", main, *asked.split(), str(tmp_path / "growing")],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

@@ -88,7 +88,30 @@ def plays(episodes: Iterable[EpisodeResult], condition: ConditionInfo) -> dict[P
     }
 
 
+def _single(only: EpisodeResult) -> Play:
+    """Return a play of one attempt, as `_play` would: most are, and thousands are made to follow a run."""
+    return Play(
+        goal=only.goal,
+        complexity=only.complexity,
+        seed=only.seed,
+        success=only.success,
+        failure=None if only.success else only.failure,
+        score=only.score,
+        return_=only.return_,
+        steps=only.steps,
+        interactions=only.interactions,
+        executability=only.executability,
+        agreement=only.agreement,
+        dissents=only.dissents,
+        correct_dissents=only.correct_dissents,
+        usage=only.usage,
+        seconds=only.seconds,
+    )
+
+
 def _play(attempts: Sequence[EpisodeResult]) -> Play:
+    if len(attempts) == 1:
+        return _single(attempts[0])
     first, success = attempts[0], any(episode.success for episode in attempts)
     failures = [episode.failure for episode in attempts if episode.failure is not None]
     known = [episode.correct_dissents for episode in attempts if episode.correct_dissents is not None]

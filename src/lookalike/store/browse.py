@@ -26,7 +26,9 @@ STRIDE = 256
 MAX_PAGE_BYTES = 4_000_000
 """A page of events ends before it is larger than this, but for a single event that is."""
 _MOST_EPISODES = 64
-_RECENT = 10
+_AT_ONCE = 10
+_NEAR = 64
+"""A step's events stand within so many of each other: one a world, and what befell meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -190,8 +192,8 @@ class Browser:
         )
         events: list[Event] = []
         size = 0
-        for first in range(0, len(rows), _RECENT):
-            some = [id for (id,) in rows[first : first + _RECENT]]
+        for first in range(0, len(rows), _AT_ONCE):
+            some = [id for (id,) in rows[first : first + _AT_ONCE]]
             for body, measured, at in self._bodies(first_id(self._run(run_id)) + number, some):
                 size += len(body)
                 if events and size > MAX_PAGE_BYTES:
@@ -217,7 +219,7 @@ class Browser:
                 low = middle + 1
             else:
                 high = middle
-        for offset, event in enumerate(self.page(run_id, number, start=low, limit=STRIDE)):
+        for offset, event in enumerate(self.page(run_id, number, start=low, limit=_NEAR)):
             if event.kind == "step_taken" and event.step == step and world in (None, event.world):
                 return low + offset
             if event.kind == "step_taken" and event.step > step:

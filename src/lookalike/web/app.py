@@ -21,6 +21,7 @@ from starlette.routing import Route
 
 from lookalike.core.errors import LookalikeError, StoreError
 from lookalike.web import shown
+from lookalike.web.figures import warm_up
 from lookalike.web.guard import Guard
 from lookalike.web.state import Dashboard
 
@@ -42,7 +43,8 @@ def make_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        threading.Thread(target=dashboard.warm_up, daemon=True).start()
+        await run_in_threadpool(warm_up)
+        threading.Thread(target=dashboard.read_ahead, daemon=True).start()
         yield
         await run_in_threadpool(dashboard.close)
 

@@ -189,7 +189,7 @@ def _render(run: FoundRun, figures: Figures, episodes: list[dict[str, Any]], pic
             headline=view.headline(result) if result else figures.trouble,
             paper=published(result.environment, [row.condition for row in result.rows]) if result else None,
             colours=plots.colour_of(result.rows) if result else {},
-            drawings=plots.draw(result, embedded=figures.embedded) if result else [],
+            drawings=figures.drawings,
             warnings=view.warnings(result) if result else [],
             episodes=[episode["name"] for episode in episodes],
             policy=_policy(style, script),

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import lookalike
@@ -28,6 +29,7 @@ from lookalike.experiments.results import (
 from lookalike.experiments.summary import paired_differences, summarise
 from lookalike.store import EpisodeKey, EpisodePaused
 from lookalike.store.browse import EpisodeEntry
+from lookalike.web import plots
 from lookalike.web.library import FoundRun
 
 _MOST_RUNS = 32
@@ -75,6 +77,11 @@ class Figures:
     planned: int = 0
     done: int = 0
     version: int = -1
+
+    @cached_property
+    def drawings(self) -> list[plots.Drawing]:
+        """The plots; drawn when they are first asked for."""
+        return plots.draw(self.result, embedded=self.embedded) if self.result is not None else []
 
     @property
     def embedded(self) -> bool:

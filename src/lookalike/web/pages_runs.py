@@ -89,7 +89,7 @@ def run_values(
         "paper": published(result.environment, names) if result else None,
         "headline": view.headline(result) if result else figures.trouble,
         "colours": plots.colour_of(result.rows) if result else {},
-        "drawings": plots.draw(result, embedded=figures.embedded) if result else [],
+        "drawings": figures.drawings,
         "reward_model": reward_model,
         "recording": recording,
         "conditions": own,

@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from markupsafe import Markup, escape
 
+from lookalike.experiments import statistics
 from lookalike.experiments.report.view import percent, percent_interval
 from lookalike.experiments.results import EpisodeResult, ExperimentResult, Row
-from lookalike.experiments.statistics import wilson_interval
 from lookalike.web.shown import line
 
 WIDTH = 560
@@ -40,6 +41,12 @@ class Drawing:
     title: str
     caption: str
     svg: Markup | None
+
+
+@lru_cache(maxsize=4096)
+def wilson_interval(successes: int, n: int) -> statistics.Interval:
+    """Return Wilson's interval, computed once for each pair of counts: the same few come back all the time."""
+    return statistics.wilson_interval(successes, n)
 
 
 def colour_of(rows: Sequence[Row]) -> dict[str, int]:

@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse, Response
 import lookalike
 from lookalike.experiments.report import view
 from lookalike.web import shown
-from lookalike.web.figures import FigureBook, warm_up
+from lookalike.web.figures import FigureBook
 from lookalike.web.library import Library
 from lookalike.web.verdicts import Rescorer
 
@@ -38,9 +38,8 @@ class Dashboard:
         self._templates = make_templates()
         self._lock = threading.Lock()
 
-    def warm_up(self) -> None:
-        """Import what the first page would wait for, and read what it shows."""
-        warm_up()
+    def read_ahead(self) -> None:
+        """Compute what the first page shows."""
         self.figures.of_many(self.library.runs(), within_s=5.0)
 
     def close(self) -> None:
