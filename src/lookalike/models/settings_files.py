@@ -68,7 +68,9 @@ def read_settings(path: Path, kind: type[Document]) -> Document:
 
 def _explained(path: Path, kind: type[BaseModel], error: ValidationError) -> UsageError:
     """Return the first mistake as a sentence; the input is shown by its place, never by its value."""
-    first = error.errors(include_url=False, include_input=False)[0]
+    mistakes = error.errors(include_url=False, include_input=False)
+    # A misspelt key is often why a right one is missing, so it is told first.
+    first = next((m for m in mistakes if m["type"] == "extra_forbidden"), mistakes[0])
     place = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         known = _keys_beside(kind, first["loc"])
