@@ -45,7 +45,7 @@ class Drawing:
 
 @lru_cache(maxsize=4096)
 def wilson_interval(successes: int, n: int) -> statistics.Interval:
-    """Return Wilson's interval, computed once for each pair of counts: the same few come back all the time."""
+    """Return Wilson's interval, computed once for each pair of counts: few come back often."""
     return statistics.wilson_interval(successes, n)
 
 
