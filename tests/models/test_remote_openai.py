@@ -44,7 +44,10 @@ def strict(asked: Asked) -> dict[str, Any]:
     body["messages"] = [
         {**m, "content": ""} if isinstance(m["content"], list) else m for m in body["messages"]
     ]
-    for kind, values in ((CompletionCreateParamsNonStreaming, [body]), (ChatCompletionContentPartParam, parts)):
+    for kind, values in (
+        (CompletionCreateParamsNonStreaming, [body]),
+        (ChatCompletionContentPartParam, parts),
+    ):
         adapter: TypeAdapter[Any] = TypeAdapter(kind)
         for value in values:
             again = adapter.dump_python(adapter.validate_python(value), mode="json")
@@ -297,9 +300,7 @@ def test_a_temperature_that_would_be_left_out_is_refused() -> None:
         reasoning.complete([ask(temperature=1.0)])
         assert "temperature" not in server.asked[0].body
         # Declared by mistake: found out at the first call, not ignored.
-        mistaken = remote(
-            server.url, server="openai", model="o3-mini", capabilities={"max_temperature": 2.0}
-        )
+        mistaken = remote(server.url, server="openai", model="o3-mini", capabilities={"max_temperature": 2.0})
         with pytest.raises(CapabilityError, match="left out"):
             mistaken.complete([ask(temperature=0.2)])
 
@@ -367,9 +368,8 @@ def test_an_unknown_model_is_answered_with_the_nearest_the_server_has() -> None:
             return Said(models_answer("qwen3-8b", "llama-3-70b"))
         return openai_error("The model does not exist", 404, code="model_not_found")
 
-    with Loopback(answer) as server:
-        with pytest.raises(ModelError, match="did you mean 'qwen3-8b'"):
-            remote(server.url, model="qwen-8b").complete([ask()])
+    with Loopback(answer) as server, pytest.raises(ModelError, match="did you mean 'qwen3-8b'"):
+        remote(server.url, model="qwen-8b").complete([ask()])
 
 
 def test_no_network_is_said_after_the_tries() -> None:
