@@ -383,7 +383,7 @@ def test_a_slow_answer_is_given_up_after_its_time() -> None:
     wait = threading.Event()
 
     def answer(asked: Asked) -> Said:
-        wait.wait(3)
+        wait.wait(6)
         return Said(chat_answer("late"))
 
     limits = QUICK.model_copy(update={"attempts": 2, "attempt_timeout_s": 0.2})
@@ -391,7 +391,7 @@ def test_a_slow_answer_is_given_up_after_its_time() -> None:
         started = time.monotonic()
         with pytest.raises(ModelUnavailableError, match="in time"):
             remote(server.url, limits=limits).complete([ask()])
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 4
         wait.set()
 
 
@@ -402,7 +402,7 @@ def endless() -> Iterator[bytes]:
 
 
 def drip() -> Iterator[bytes]:
-    for _ in range(100):
+    for _ in range(200):
         yield b" "
         time.sleep(0.05)
 

@@ -68,8 +68,8 @@ class Limits(BaseModel):
 
     Attributes:
         attempts: Tries of one call, the first included, where trying again can help.
-        attempt_timeout_s: Seconds of one try.
-        total_timeout_s: Seconds of a call from its first try on, waits included.
+        attempt_timeout_s: Seconds of one try, and one more for every 20 tokens it may reply with.
+        total_timeout_s: Seconds of a call from its first try on, waits included; likewise.
         first_wait_s: Mean wait before the second try; it doubles from try to try.
         longest_wait_s: No wait of its own is longer (what a server asks for is kept to).
         max_reply_bytes: A longer answer is cut off and is an error.
@@ -78,7 +78,7 @@ class Limits(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     attempts: int = Field(default=8, ge=1, le=50)
-    attempt_timeout_s: float = Field(default=120.0, gt=0)
+    attempt_timeout_s: float = Field(default=60.0, gt=0)
     total_timeout_s: float = Field(default=600.0, gt=0)
     first_wait_s: float = Field(default=0.5, gt=0)
     longest_wait_s: float = Field(default=60.0, gt=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
@@ -12,7 +13,8 @@ from lookalike.core.errors import ModelError
 from lookalike.core.ids import hash_bytes
 from lookalike.core.protocols import CompletionRequest, Media, ModelCapabilities
 from lookalike.models.remote.entries import Entry
-from lookalike.models.remote.services import Service
+from lookalike.models.remote.services import Answer, Question, Service
+from lookalike.models.remote.wire import Exchange
 
 if TYPE_CHECKING:
     from pydantic_ai.messages import UserContent
@@ -48,6 +50,15 @@ class GoogleService(Service):
         self.list_held_by = "json_schema" if by_schema else None
         self._uploaded: dict[str, tuple[str, str]] = {}
         self._uploading = asyncio.Lock()
+
+    async def ask(self, question: Question, seen: Exchange) -> list[Answer]:
+        """Make one call."""
+        answers = await super().ask(question, seen)
+        # The library takes any JSON for an answer without content.
+        told = json.loads(bytes(seen.body) or b"null")
+        if not isinstance(told, dict) or not {"candidates", "promptFeedback"} & told.keys():
+            raise ValueError("neither candidates nor a reason for none")
+        return answers
 
     async def prepare(self, request: CompletionRequest) -> None:
         """Upload a large video, once, and wait until it can be watched.

@@ -37,7 +37,9 @@ MOST_AT_ONCE = 16
 """Replies drawn by one call, where a service takes ``n``."""
 CHARACTERS_A_TOKEN = 4
 IMAGE_TOKENS = 1_000
-UPLOAD_TIMES = 10
+UPLOAD_BYTES_A_SECOND = 200_000
+TOKENS_A_SECOND = 20
+"""A service slower than these is given up."""
 
 OnReply = Callable[[int, Completion], None]
 """``on_reply(index, completion)``: takes each reply as soon as it was received."""
@@ -275,10 +277,22 @@ class RemoteModel:
             return answers
 
         if request.video is not None:
-            long = self.entry.limits.attempt_timeout_s * UPLOAD_TIMES
-            await self._call(lambda _: self._service.prepare(request), tokens=0, seed=seed, longer_s=long)
-        tokens = (_estimate(request) + request.max_tokens) * len(members)
-        return list(await self._call(attempt, tokens=tokens, seed=seed, given_up=lambda: bool(batch.errors)))
+            await self._call(
+                lambda _: self._service.prepare(request),
+                tokens=0,
+                seed=seed,
+                longer_s=len(request.video.data) / UPLOAD_BYTES_A_SECOND,
+            )
+        most = request.max_tokens + self.entry.thinking_tokens
+        return list(
+            await self._call(
+                attempt,
+                tokens=(_estimate(request) + most) * len(members),
+                seed=seed,
+                given_up=lambda: bool(batch.errors),
+                longer_s=most / TOKENS_A_SECOND,
+            )
+        )
 
     async def _call(
         self,

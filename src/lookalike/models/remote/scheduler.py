@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from lookalike.core.errors import ModelCancelledError, ModelUnavailableError
+from lookalike.core.errors import LookalikeError, ModelCancelledError, ModelUnavailableError
 from lookalike.core.seeds import derive_seed
 from lookalike.models.remote.entries import Limits
 from lookalike.models.remote.failures import CallFailed
@@ -208,6 +208,8 @@ async def _try_once(
             raise
         except CallFailed as error:
             failed = error
+        except LookalikeError as error:
+            failed = CallFailed(error)
         except Exception as error:
             failed = explain(error, seen)
         else:

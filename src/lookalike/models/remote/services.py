@@ -83,7 +83,7 @@ class Service(ABC):
 
     def __init__(self, entry: Entry) -> None:
         self.entry = entry
-        self.client = make_client(entry.address, timeout_s=entry.limits.attempt_timeout_s + 5)
+        self.client = make_client(entry.address)
 
     async def ask(self, question: Question, seen: Exchange) -> list[Answer]:  # noqa: ARG002 - others need it
         """Make one call; raises whatever the vendor's library raises."""

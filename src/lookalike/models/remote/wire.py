@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 
 import httpx2
 
+CONNECT_TIMEOUT_S = 10.0
+
 
 @dataclass
 class Exchange:
@@ -134,14 +136,14 @@ def _refusal(watched: Exchange) -> str | None:
     return None if encoding == "identity" else f"content-encoding {encoding!s:.40}, though none was asked for"
 
 
-def make_client(base_url: str, *, timeout_s: float, connections: int = 512) -> httpx2.AsyncClient:
+def make_client(base_url: str, *, connections: int = 512) -> httpx2.AsyncClient:
     """Return an HTTP client whose answers are watched.
 
     A proxy is taken from the environment as usual (``HTTPS_PROXY``, ``NO_PROXY``), never for this machine.
+    How long a try may take is the scheduler's business: a long reply comes after minutes without a byte.
 
     Args:
         base_url: Whom it is going to talk to.
-        timeout_s: Seconds without a byte after which a connection counts as broken.
         connections: Most connections at once.
     """
     address = urllib.parse.urlsplit(base_url)
@@ -152,6 +154,5 @@ def make_client(base_url: str, *, timeout_s: float, connections: int = 512) -> h
         proxy = found.get(address.scheme) or found.get("all")
     limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
     inner = httpx2.AsyncHTTPTransport(limits=limits, proxy=proxy)
-    return httpx2.AsyncClient(
-        transport=WatchedTransport(inner), timeout=httpx2.Timeout(timeout_s, connect=min(10.0, timeout_s))
-    )
+    timeout = httpx2.Timeout(None, connect=CONNECT_TIMEOUT_S)
+    return httpx2.AsyncClient(transport=WatchedTransport(inner), timeout=timeout)
