@@ -12,7 +12,7 @@ from lookalike.models.remote.entries import Entry, Limits
 from lookalike.models.remote.model import RemoteModel
 
 CHAT = (("system", "You play a text game."), ("user", "What now?"))
-QUICK = Limits(attempts=5, attempt_timeout_s=5, total_timeout_s=20, first_wait_s=0.01, longest_wait_s=0.05)
+QUICK = Limits(attempts=5, attempt_timeout_s=20, total_timeout_s=60, first_wait_s=0.01, longest_wait_s=0.05)
 KEY = "sk-test-0123456789"
 SCHEMA = {
     "type": "object",

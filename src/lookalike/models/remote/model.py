@@ -301,13 +301,15 @@ class RemoteModel:
         tokens: int,
         seed: int,
         given_up: Callable[[], bool] = lambda: False,
-        longer_s: float | None = None,
+        longer_s: float = 0.0,
     ) -> Any:
-        limits = self.entry.limits
-        if longer_s is not None:
-            limits = limits.model_copy(
-                update={"attempt_timeout_s": longer_s, "total_timeout_s": longer_s * 2}
-            )
+        given = self.entry.limits
+        limits = given.model_copy(
+            update={
+                "attempt_timeout_s": given.attempt_timeout_s + longer_s,
+                "total_timeout_s": given.total_timeout_s + longer_s,
+            }
+        )
         secrets = () if self._secret is None else (self._secret.get_secret_value(),)
         return await scheduler.call(
             self.lane,
