@@ -29,6 +29,8 @@ class AnthropicService(Service):
         # The library would add a second key from the environment, which was not asked for.
         self._client.auth_token = None
         self.model = AnthropicModel(entry.model, provider=AnthropicProvider(anthropic_client=self._client))
+        # Loaded lazily by the library: here, or for a second in the scheduler's thread.
+        _ = self._client.beta.messages
         profile = dict(self.model.profile)
         by_schema = bool(profile.get("supports_json_schema_output", False))
         self.declared = ModelCapabilities(
