@@ -21,7 +21,9 @@ from datetime import UTC, datetime
 START = 8
 CEILING = 64
 SLOW = 2.0
-"""Answers this many times slower than the quickest mean a queue at the service: no more slots then."""
+"""Answers this many times slower than usual mean a queue at the service: no more slots then."""
+DRIFT = 0.01
+"""How fast "usual" follows answers that are slower; to quicker ones it goes half of the way at once."""
 
 Clock = Callable[[], float]
 
@@ -106,7 +108,7 @@ class Limiter:
     _eased_at: float = field(init=False, default=-math.inf)
     _was_cut: bool = field(init=False, default=False)
     _answered: bool = field(init=False, default=False)
-    _quickest_s: float = field(init=False, default=math.inf)
+    _usual_s: float = field(init=False, default=math.inf)
     _timer: asyncio.TimerHandle | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -137,8 +139,9 @@ class Limiter:
         """A call was answered: take in its headers and how long it took."""
         now = self.clock()
         took = now - ticket.sent_at
-        self._quickest_s = min(self._quickest_s * 1.001, took)
-        if took > SLOW * self._quickest_s:
+        usual = took if math.isinf(self._usual_s) else self._usual_s
+        self._usual_s = usual + (took - usual) * (0.5 if took < usual else DRIFT)
+        if took > SLOW * self._usual_s:
             # Once a round trip, and never below where it began: slow is not the same as refused.
             if self.slots > self.start and ticket.sent_at > self._eased_at:
                 self.slots, self._eased_at = self.slots - 1, now
