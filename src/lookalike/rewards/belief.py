@@ -73,11 +73,20 @@ class Belief:
             self._miss(reading.sentences[0], origin)
         for thing in [t for t in self.held if t.split()[-1] in reading.lying]:
             self.held.discard(thing)  # what lies here is not in the hand: stolen, or dropped by accident
+        for thing in [t for t in self.held if t.split()[-1] in reading.dropped]:
+            self.held.discard(thing)
+            self.lost[thing] = origin
         if reading.setback is not None:
             self.lost.update(dict.fromkeys(self.held, origin))
             self.held.clear()
         self._arrive()
         return Followed(origin, self.place, taken, left)
+
+    def take_stock(self, words: frozenset[str]) -> None:
+        """Take in a list of what is carried: what is not on it is lost, nobody knows where."""
+        for thing in [t for t in self.held if t.split()[-1] not in words]:
+            self.held.discard(thing)
+            self.lost[thing] = None
 
     def _miss(self, sentence: str, place: str | None) -> None:
         """Take in that something believed in hand is not ("You don't have the sword"): it fell here."""

@@ -158,6 +158,22 @@ class Weights(_Part):
     setback: float = Field(default=-1.0, ge=-1, le=0)
 
 
+class Following(_Part):
+    """How the plan is followed when the world differs; each can be switched off for an ablation.
+
+    ``legs``: where the person's own way is known, it is taken before a shorter one. ``recover``: what was
+    stolen, dropped or not found is looked for, and brought where the person brought it. ``fights``: an attack is
+    repeated until the enemy is dead. ``evade``: who turns up in many places is left behind, not fought, as long
+    as there is a way on. ``explore``: where nothing is known to help, untried moves are tried.
+    """
+
+    legs: bool = True
+    recover: bool = True
+    fights: bool = True
+    evade: bool = True
+    explore: bool = True
+
+
 class RewardModel(_Part):
     """The whole document. See docs/how-it-works.md for how each part is used."""
 
@@ -168,6 +184,7 @@ class RewardModel(_Part):
     made_by: MadeBy
     recordings: tuple[RecordingNote, ...]
     weights: Weights = Weights()
+    following: Following = Following()
     milestones: tuple[Milestone, ...] = ()
     pathways: tuple[Pathway, ...] = ()
     rules: tuple[Rule, ...] = ()

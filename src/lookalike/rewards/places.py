@@ -330,8 +330,8 @@ class PlaceMap:
 
 
 def _stays(reading: Reading, action: str | None) -> bool:
-    """Tell that a command led nowhere: it was refused, only looked, or took or put down something."""
-    if reading.failure:
+    """Tell that a command led nowhere: it was refused, only looked, took or put down something, or nothing is described."""
+    if reading.failure or reading.unmoved:
         return True
     return action is not None and (is_look(action) or split_action(action)[0] in GET_VERBS | DROP_VERBS)
 

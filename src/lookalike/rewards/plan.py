@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from lookalike.rewards.document import Hazard, Milestone, RewardModel, Rule
+from lookalike.rewards.document import Hazard, Milestone, PathStep, RewardModel, Rule
 from lookalike.rewards.places import Place, PlaceMap
-from lookalike.rewards.text import DROP_VERBS, GET_VERBS, content_words, split_action
+from lookalike.rewards.text import DROP_VERBS, FIGHT_VERBS, GET_VERBS, content_words, split_action
+
+_FEWEST_STORED = 3
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,7 @@ class Waypoint:
         milestone: Milestone it realises, or ``None``.
         holding: Objects the person held then.
         gets: Object it takes, or ``None``; ``leaves``: object it puts down, or ``None``.
+        leg: How the person came here from the waypoint before: by place, the moves left and the next one.
     """
 
     at: str
@@ -27,6 +32,33 @@ class Waypoint:
     holding: frozenset[str]
     gets: str | None
     leaves: str | None
+    leg: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+
+    @property
+    def fights(self) -> bool:
+        """Whether this attacks somebody."""
+        return split_action(self.do)[0] in FIGHT_VERBS
+
+
+@dataclass(frozen=True)
+class Store:
+    """Where the person brought things for good, and what is known about things that got lost.
+
+    Attributes:
+        home: The place with the most things put down for good, or ``None``.
+        last_visit: Index of the last waypoint there.
+        due: By thing: index of the waypoint that puts it down there.
+        found: By thing: the places where the person took it, the first one first.
+        lairs: Places where the person found something again that had been lost, by the waypoint's index.
+        needed: By thing: index of the last waypoint that uses it.
+    """
+
+    home: str | None
+    last_visit: int
+    due: Mapping[str, int]
+    found: Mapping[str, tuple[str, ...]]
+    lairs: Mapping[int, str]
+    needed: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -39,6 +71,7 @@ class Plan:
         waypoints: In the recording's order.
         milestones: By ("holds" | "leaves" | "place" | "says", value).
         rules: By cue; ``hazards``: by cue.
+        store: Where things belong.
     """
 
     model: RewardModel
@@ -48,6 +81,7 @@ class Plan:
     by_id: dict[str, Milestone]
     rules: dict[str, tuple[Rule, ...]]
     hazards: dict[str, tuple[Hazard, ...]]
+    store: Store
     _similar: dict[str, tuple[Rule, ...]] = field(default_factory=dict)
 
     def rules_for(self, sentence: str) -> tuple[Rule, ...]:
@@ -77,7 +111,8 @@ def compile_plan(model: RewardModel) -> Plan:
     places = PlaceMap()
     for note in model.places:
         places.add(Place(note.id, list(note.cues), frozenset(note.words), note.ambiguous))
-    waypoints = []
+    waypoints: list[Waypoint] = []
+    moves: list[PathStep] = []
     for pathway in model.pathways:
         for step in pathway.steps:
             for name in (step.at, step.then):
@@ -95,8 +130,12 @@ def compile_plan(model: RewardModel) -> Plan:
                         holding=frozenset(step.holding),
                         gets=thing if verb in GET_VERBS and thing else None,
                         leaves=thing if verb in DROP_VERBS and thing else None,
+                        leg=_leg(moves, step.at),
                     )
                 )
+                moves = []
+            if step.at != step.then:
+                moves.append(step)
     for waypoint in waypoints:
         places.distance(waypoint.at, waypoint.at)  # worked out once; every episode's copy has it
     by_key: dict[tuple[str, str], list[Milestone]] = {}
@@ -116,4 +155,55 @@ def compile_plan(model: RewardModel) -> Plan:
         by_id={m.id: m for m in model.milestones},
         rules={k: tuple(v) for k, v in rules.items()},
         hazards={k: tuple(v) for k, v in hazards.items()},
+        store=_store(waypoints, {m.id: m for m in model.milestones}),
     )
+
+
+def _store(waypoints: Sequence[Waypoint], milestones: Mapping[str, Milestone]) -> Store:
+    """Work out where things belong: the one place where at least three were put down for good."""
+    for_good = [
+        (index, w)
+        for index, w in enumerate(waypoints)
+        if w.leaves and w.milestone in milestones and milestones[w.milestone].kind == "deposit"
+    ]
+    places = Counter(w.at for _, w in for_good)
+    home, number = max(places.items(), key=lambda item: item[1], default=(None, 0))
+    if number < _FEWEST_STORED:
+        home = None
+    due = {w.leaves: index for index, w in for_good if w.at == home and w.leaves}
+    found: dict[str, list[str]] = {}
+    lairs: dict[int, str] = {}
+    for index, waypoint in enumerate(waypoints):
+        thing = waypoint.gets
+        if thing is None:
+            continue
+        if thing in found and thing in due and index < due[thing] and waypoint.at not in found[thing]:
+            lairs[index] = waypoint.at
+        found.setdefault(thing, []).append(waypoint.at)
+    needed: dict[str, int] = {}
+    for index, waypoint in enumerate(waypoints):
+        for thing in waypoint.holding:
+            if thing == waypoint.leaves or set(thing.split()) <= set(waypoint.do.split()):
+                needed[thing] = index
+    return Store(
+        home=home,
+        last_visit=max((i for i, w in enumerate(waypoints) if w.at == home), default=-1),
+        due=due,
+        found={thing: tuple(dict.fromkeys(at)) for thing, at in found.items()},
+        lairs=lairs,
+        needed=needed,
+    )
+
+
+def _leg(moves: Sequence[PathStep], end: str) -> dict[str, tuple[int, str]]:
+    """Return, for each place of a way, how many moves are left and the next one; walks in circles taken out."""
+    way: list[PathStep] = []
+    for step in moves:
+        for index, earlier in enumerate(way):
+            if earlier.at == step.at:
+                del way[index:]
+                break
+        way.append(step)
+    if not way or way[-1].then != end:
+        return {}
+    return {step.at: (len(way) - index, step.do) for index, step in enumerate(way)}

@@ -30,12 +30,28 @@ _FAILURE = re.compile(
     r"|you havent|i beg your pardon|you used the word|that sentence|it is too dark|its too dark|youll have to"
     r"|you must|the .{1,40} (?:is|are) (?:locked|closed|already)|it is already|your load is too heavy"
     r"|.{0,60}\bblocks your way|i dont know the word|you cant see any|you cant go|the only exits|it wont"
-    r"|its not)"
+    r"|its not|(?:some|an?) [a-z ]{3,40} (?:prevents|stops|bars) )"
 )
 _SETBACK = re.compile(
     r"\byou (?:have died|are dead|fell into a pit)|gotten? yourself killed|broke every bone"
     r"|\byou(?:re| are) dead\b|\bkills? you\b|\bit gets you\b|you have been killed|slits? your throat"
     r"|\bburned to a cinder\b|\bdevoured?\b.*\bgrue\b|\bknocks you out\b|\byou clumsy oaf\b|have drowned"
+)
+_DROPPED = re.compile(
+    r"\b(?:drops?|falls?|fell|clatters?) (?:from your \w+ )?(?:in)?to the (?:ground|floor)\b"
+    r"|\b(?:slips?|falls?|knocked|flies|flips?)\b.{0,40}\b(?:out of|from) your (?:hands?|grip|grasp)\b"
+)
+_ROBBED = re.compile(
+    r"\b(?:booty|robs?|robbed|stolen|steals?|stole|snatch(?:es|ed)|relieved you|abstracted|pickpockets?)\b"
+    r"|\byour (?:possessions?|valuables)\b|\bsuddenly notice that\b"
+)
+_BEATEN = re.compile(
+    r"\b(?:he|she|it) dies\b|\b(?:floor|falls|drops) dead\b|\bis (?:dead|slain)\b|\blast breath\b|\bcarcass\b"
+    r"|\b(?:vanquished|slain|killed) (?:a|an|the)\b|\bbody vanishes\b"
+)
+_HURT = re.compile(
+    r"\b(?:you receive|you stagger|wounds? you|slashes? you|gash|your (?:arm|leg|side|wrist|ribs?)|cuts? you"
+    r"|knocks? you|hail of|blood)\b"
 )
 _ABSENT = re.compile(r"\bsee no\b|\bcant see any\b|\bisnt here\b|\bdont have\b|\barent carrying\b")
 _FULL = re.compile(
@@ -51,6 +67,7 @@ STOPWORDS = frozenset({
 })
 # fmt: on
 GET_VERBS = frozenset({"get", "take", "carry", "catch", "grab", "pick", "steal"})
+FIGHT_VERBS = frozenset({"kill", "attack", "fight", "hit", "slay", "stab", "strike"})
 DROP_VERBS = frozenset({"drop", "throw", "release", "free", "put", "discard", "leave", "give", "insert"})
 
 
@@ -90,6 +107,31 @@ class Reading:
             if s.startswith(("there is", "there are")) or " here" in s or "nearby" in s
         ]
         return frozenset(word for s in found for word in s.split())
+
+    @cached_property
+    def dropped(self) -> frozenset[str]:
+        """Words of the sentences that say that something fell out of the hand."""
+        return frozenset(word for s in self.sentences if _DROPPED.search(s) for word in s.split())
+
+    @cached_property
+    def robbed(self) -> bool:
+        """Somebody took, or may have taken, what is carried."""
+        return any(_ROBBED.search(s) for s in self.sentences)
+
+    @cached_property
+    def beaten(self) -> bool:
+        """An enemy is dead."""
+        return any(_BEATEN.search(s) for s in self.sentences)
+
+    @cached_property
+    def hurt(self) -> bool:
+        """A blow went home."""
+        return any(_HURT.search(s) for s in self.sentences)
+
+    @property
+    def unmoved(self) -> bool:
+        """The status line names a place and the text does not describe it: one has not moved."""
+        return self.titled and self.anchor not in self.sentences
 
     @cached_property
     def absent(self) -> bool:
