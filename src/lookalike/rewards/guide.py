@@ -17,7 +17,7 @@ from lookalike.rewards.document import ANY_QUESTION, Rule
 from lookalike.rewards.places import GUESSED
 from lookalike.rewards.plan import Plan, Waypoint
 from lookalike.rewards.recovery import PATROL_MOVES, Recovery, moves_to_any, stock
-from lookalike.rewards.text import FIGHT_VERBS, Reading, read_text, split_action
+from lookalike.rewards.text import FIGHT_VERBS, Reading, is_look, read_text, split_action
 
 REFUSALS_PER_WAYPOINT = 2
 _TRIES_PER_WAYPOINT = 2
@@ -48,6 +48,7 @@ class Guide:
         self._around: list[str] | None = None
         self._reading = _NO_TEXT
         self._doubtful = False
+        self._dark = False
         self._offered: frozenset[str] | None = None
 
     def start(self, reading: Reading) -> None:
@@ -70,6 +71,7 @@ class Guide:
         """Take in a command and its reply."""
         self._reading = after
         self._offered = None
+        self._dark = after.dark or (self._dark and (after.failure or is_look(action)) and not after.setback)
         seen = self.belief.follow(action, after)
         if self.options.recover:
             if action == _TAKE_STOCK and not after.failure:
@@ -127,7 +129,7 @@ class Guide:
         rules = self._good_rules(reading)
         if reading.questions and rules:
             return rules
-        if self._doubtful:
+        if self._doubtful and not rules:
             return [_TAKE_STOCK]
         errand = self._errand(reading)
         missing = self._missing_here(reading) + self._too_much(reading)
@@ -214,7 +216,8 @@ class Guide:
             asked = [rule for sentence in reading.questions for rule in self.plan.rules_for(sentence)]
             ends_the_game = any(word in reading.questions[-1].split() for word in ("quit", "restart"))
             return asked or ([] if ends_the_game else list(self.plan.rules.get(ANY_QUESTION, ())))
-        return [rule for sentence in reading.sentences for rule in self.plan.rules_for(sentence)]
+        found = [rule for sentence in reading.sentences for rule in self.plan.rules_for(sentence)]
+        return [*found, *self.plan.lights] if self._dark and self.options.recover else found
 
     def rules(self, reading: Reading) -> list[Rule]:
         """Return the rules whose cue is seen and whose object is at hand."""
@@ -305,7 +308,7 @@ class Guide:
         if after.failure:
             self.refused[action] = self.refused.get(action, 0) + 1
             self._drop_closed_way(seen.origin, action)
-        elif seen.place == seen.origin and (seen.origin, action) in self.belief.places.edges:
+        elif seen.place == seen.origin and action in self.plan.moves:
             self.refused[action] = self.refused.get(action, 0) + 1  # a move that did not move
         if target is not None and at_waypoint:
             if target.fights and self.options.fights:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from lookalike.rewards.document import Hazard, Milestone, PathStep, RewardModel, Rule
 from lookalike.rewards.places import Place, PlaceMap
-from lookalike.rewards.text import DROP_VERBS, FIGHT_VERBS, GET_VERBS, content_words, split_action
+from lookalike.rewards.text import DROP_VERBS, FIGHT_VERBS, GET_VERBS, content_words, read_text, split_action
 
 _FEWEST_STORED = 3
 
@@ -72,6 +72,8 @@ class Plan:
         milestones: By ("holds" | "leaves" | "place" | "says", value).
         rules: By cue; ``hazards``: by cue.
         store: Where things belong.
+        moves: Commands that led from one place to another.
+        lights: Rules that answer to darkness.
     """
 
     model: RewardModel
@@ -82,6 +84,8 @@ class Plan:
     rules: dict[str, tuple[Rule, ...]]
     hazards: dict[str, tuple[Hazard, ...]]
     store: Store
+    moves: frozenset[str]
+    lights: tuple[Rule, ...]
     _similar: dict[str, tuple[Rule, ...]] = field(default_factory=dict)
 
     def rules_for(self, sentence: str) -> tuple[Rule, ...]:
@@ -155,6 +159,8 @@ def compile_plan(model: RewardModel) -> Plan:
         by_id={m.id: m for m in model.milestones},
         rules={k: tuple(v) for k, v in rules.items()},
         hazards={k: tuple(v) for k, v in hazards.items()},
+        moves=frozenset(action for _, action in places.edges),
+        lights=tuple(rule for rule in model.rules if read_text(rule.cue).dark),
         store=_store(waypoints, {m.id: m for m in model.milestones}),
     )
 

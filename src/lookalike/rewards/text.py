@@ -45,6 +45,7 @@ _ROBBED = re.compile(
     r"\b(?:booty|robs?|robbed|stolen|steals?|stole|snatch(?:es|ed)|relieved you|abstracted|pickpockets?)\b"
     r"|\byour (?:possessions?|valuables)\b|\bsuddenly notice that\b"
 )
+_DARK = re.compile(r"\bpitch (?:dark|black)\b|\bin the dark\b|\bdark place\b|\btoo dark\b")
 _BEATEN = re.compile(
     r"\b(?:he|she|it) dies\b|\b(?:floor|falls|drops) dead\b|\bis (?:dead|slain)\b|\blast breath\b|\bcarcass\b"
     r"|\b(?:vanquished|slain|killed) (?:a|an|the)\b|\bbody vanishes\b"
@@ -57,7 +58,7 @@ _ABSENT = re.compile(r"\bsee no\b|\bcant see any\b|\bisnt here\b|\bdont have\b|\
 _FULL = re.compile(
     r"\bcarry anything more\b|\bload is too heavy\b|\bcarrying too (?:much|many)\b|\bholding too many\b"
 )
-_LOOKS = frozenset({"look", "l", "inventory", "inven", "i", "score", "diagnose", "wait", "z", "help", "info"})
+_LOOKS = frozenset({"look", "l", "inventory", "inven", "i", "score", "diagnose", "help", "info"})
 # fmt: off
 STOPWORDS = frozenset({
     "a", "an", "and", "are", "as", "at", "be", "but", "by", "for", "from", "has", "here", "in",
@@ -117,6 +118,11 @@ class Reading:
     def robbed(self) -> bool:
         """Somebody took, or may have taken, what is carried."""
         return any(_ROBBED.search(s) for s in self.sentences)
+
+    @cached_property
+    def dark(self) -> bool:
+        """There is no light."""
+        return any(_DARK.search(s) for s in self.sentences)
 
     @cached_property
     def beaten(self) -> bool:
