@@ -44,6 +44,7 @@ class Guide:
         self._stalls = 0
         self._retried: set[str] = set()
         self._put_down: set[str] = set()
+        self._left_out: set[int] = set()
         self._searched: set[str] = set()
         self._around: list[str] | None = None
         self._reading = _NO_TEXT
@@ -148,9 +149,21 @@ class Guide:
     def _way(self, place: str, target: Waypoint) -> list[str]:
         """Return the moves towards a waypoint: the person's own from here, then the shortest."""
         shortest = self.belief.places.next_moves(place, target.at)
+        if self.options.legs and place not in target.leg and (move := self._trail(place)) is not None:
+            return [move, *shortest]
         if self.options.legs and (left := target.leg.get(place)) is not None and self._open(left[1]):
             return [left[1], *shortest]
         return shortest
+
+    def _trail(self, place: str) -> str | None:
+        """Return the person's next move here on the way to a waypoint that was just left out."""
+        index = self._next - 1
+        while index in self._left_out:
+            left = self.plan.waypoints[index].leg.get(place)
+            if left is not None:
+                return left[1] if self._open(left[1]) else None
+            index -= 1
+        return None
 
     def _open(self, action: str) -> bool:
         return self.refused.get(action, 0) < REFUSALS_PER_WAYPOINT
@@ -172,7 +185,7 @@ class Guide:
         if not late:
             known = any(index < self._next for index in store.lairs)
             missing = [t for t in missing if known and t in belief.lost and target and t in target.holding]
-        if not self._missing_here(reading):
+        if missing and not self._missing_here(reading):
             recovery.checked.add(belief.place)
         moves: list[str] = []
         if missing:
@@ -292,8 +305,20 @@ class Guide:
         target = self.waypoint
         if target is None or not reading.full_hands:
             return []
-        spare = self.belief.held - target.holding
-        return [f"drop {thing}" for thing in sorted(spare) if not self.refused.get(f"drop {thing}")]
+        return [f"drop {thing}" for thing in self._spare(target) if not self.refused.get(f"drop {thing}")]
+
+    def _spare(self, target: Waypoint) -> list[str]:
+        """Return what may be put down here: what the person did not carry, or put down here or never used."""
+        held, here = self.belief.held, self.belief.place
+        spare = sorted(held - target.holding)
+        if not self.options.recover:
+            return spare
+        ahead = self.plan.waypoints[self._next :]
+        for thing in sorted(held & target.holding):
+            use = next((w for w in ahead if thing in w.holding and _uses(w, thing)), None)
+            if use is None or (use.leaves == thing and use.at == here):
+                spare.append(thing)
+        return [thing for thing in spare if thing not in self.plan.store.due]
 
     def advance(
         self, target: Waypoint | None, at_waypoint: bool, after: Reading, action: str, seen: Followed
@@ -313,6 +338,8 @@ class Guide:
         if target is not None and at_waypoint:
             if target.fights and self.options.fights:
                 self._strike(target, after)
+            elif after.full_hands and self._spare(target):
+                self.refused.pop(action, None)  # with something put down it can be taken
             elif after.failure:
                 self._refusals += REFUSALS_PER_WAYPOINT if after.absent else 1
             else:
@@ -353,7 +380,9 @@ class Guide:
             self.belief.places.remove_edge(origin, action)
 
     def _pass(self, accomplished: Waypoint | None) -> None:
-        if accomplished is not None and accomplished.leaves:
+        if accomplished is None:
+            self._left_out.add(self._next)
+        elif accomplished.leaves:
             self._put_down.add(accomplished.leaves)
         self._next += 1
         self._tries = self._refusals = self._stalls = 0
@@ -373,3 +402,7 @@ class Guide:
         if place is None or place not in self.plan.places.places:
             return False
         return self.distance(place, target) is None
+
+
+def _uses(waypoint: Waypoint, thing: str) -> bool:
+    return thing == waypoint.leaves or set(thing.split()) <= set(waypoint.do.split())

@@ -159,6 +159,8 @@ class PlaceMap:
         words = content_words(anchor)
         if predicted is not None and words & self.places[predicted].words and "dark" not in words:
             return self._extend(predicted, anchor, reading.description)
+        if previous is not None and self._works_here(action, words, previous):
+            return self._extend(previous, anchor, reading.description)
         if len(anchor.split()) <= 8 and words:
             fits = [p for p in self.places.values() if words <= p.words and not p.ambiguous]
             fits.sort(key=lambda p: (len(p.words), p.id))
@@ -167,6 +169,12 @@ class PlaceMap:
             if fits and "dark" not in words:
                 return self._extend(fits[0].id, anchor, reading.description)
         return self._new(anchor, reading.description)
+
+    def _works_here(self, action: str | None, words: frozenset[str], previous: str) -> bool:
+        """Tell a short wording of the same place: the command never led anywhere, and they share a word."""
+        if action is None or action in _OPPOSITES or not words & self.places[previous].words or "dark" in words:
+            return False
+        return " " in action and not any(a == action for _, a in self.edges)
 
     def _nearly(self, words: frozenset[str]) -> list[Place]:
         """Return the one place that has most of the words of a short wording, if there is just one."""

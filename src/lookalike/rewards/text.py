@@ -30,7 +30,7 @@ _FAILURE = re.compile(
     r"|you havent|i beg your pardon|you used the word|that sentence|it is too dark|its too dark|youll have to"
     r"|you must|the .{1,40} (?:is|are) (?:locked|closed|already)|it is already|your load is too heavy"
     r"|.{0,60}\bblocks your way|i dont know the word|you cant see any|you cant go|the only exits|it wont"
-    r"|its not|(?:some|an?) [a-z ]{3,40} (?:prevents|stops|bars) )"
+    r"|its not|something youre carrying|(?:some|an?) [a-z ]{3,40} (?:prevents|stops|bars) )"
 )
 _SETBACK = re.compile(
     r"\byou (?:have died|are dead|fell into a pit)|gotten? yourself killed|broke every bone"
@@ -56,7 +56,7 @@ _HURT = re.compile(
 )
 _ABSENT = re.compile(r"\bsee no\b|\bcant see any\b|\bisnt here\b|\bdont have\b|\barent carrying\b")
 _FULL = re.compile(
-    r"\bcarry anything more\b|\bload is too heavy\b|\bcarrying too (?:much|many)\b|\bholding too many\b"
+    r"\bcarry anything more\b|\bcarrying (?:wont|will not) fit\b|\bload is too heavy\b|\bcarrying too (?:much|many)\b|\bholding too many\b"
 )
 _LOOKS = frozenset({"look", "l", "inventory", "inven", "i", "score", "diagnose", "help", "info"})
 # fmt: off
@@ -105,7 +105,7 @@ class Reading:
         found = [
             s
             for s in self.sentences
-            if s.startswith(("there is", "there are")) or " here" in s or "nearby" in s
+            if s.startswith(("there is", "there are", "lying")) or " here" in s or "nearby" in s
         ]
         return frozenset(word for s in found for word in s.split())
 
