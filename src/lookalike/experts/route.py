@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 VALUES = {"acquisition": 0.5, "deposit": 0.5, "event": 0.4, "visit": 0.2}
 _SCORE_BONUS = 0.4
+_OPENED_WITHIN = 5
 
 
 def build_route(play: Watched, rules: Sequence[Rule]) -> tuple[tuple[Milestone, ...], tuple[Pathway, ...]]:
@@ -26,8 +27,9 @@ def build_route(play: Watched, rules: Sequence[Rule]) -> tuple[tuple[Milestone, 
     pathways: list[Pathway] = []
     pending: list[PathStep] = []
     start = 0
-    for step in play.steps:
-        refused = step.after.failure or is_look(step.action) or step.origin is None or step.place is None
+    for number, step in enumerate(play.steps):
+        blocked = _blocked(play.steps, number)
+        refused = not blocked and (step.after.failure or is_look(step.action) or step.origin is None or step.place is None)
         milestone = None if step.after.failure or is_look(step.action) else facts.milestone(step)
         if milestone is not None:
             after = (milestones[-1].id,) if milestones else ()
@@ -42,6 +44,7 @@ def build_route(play: Watched, rules: Sequence[Rule]) -> tuple[tuple[Milestone, 
                     then=step.place or "",
                     milestone=realises,
                     holding=tuple(sorted(step.holding)) if step.origin == step.place else (),
+                    refused=blocked,
                 )
             )
         if milestone is not None:
@@ -123,6 +126,19 @@ class _Facts:
     def _for_good(self, step: WatchedStep) -> bool:
         thing = step.left or ""
         return self.last_left[thing] == step.index and self.last_taken.get(thing, -1) < step.index
+
+
+def _blocked(steps: Sequence[WatchedStep], number: int) -> bool:
+    """Tell a way that was refused and then opened by what was done next, on the spot."""
+    step = steps[number]
+    if not step.after.failure or step.origin is None or step.origin != step.place or is_look(step.action):
+        return False
+    for later in steps[number + 1 : number + 1 + _OPENED_WITHIN]:
+        if later.origin != step.origin:
+            return False
+        if later.action == step.action:
+            return later.place != step.origin and later is not steps[number + 1]
+    return False
 
 
 def _explained(step: WatchedStep, rules: Sequence[Rule]) -> bool:

@@ -107,13 +107,17 @@ class Milestone(_Part):
 
 
 class PathStep(_Part):
-    """One step of a pathway: at a place, do an action, be at a place."""
+    """One step of a pathway: at a place, do an action, be at a place.
+
+    ``refused``: the person tried this way and was stopped; what came next opened it, and may need that.
+    """
 
     at: str
     do: str
     then: str
     milestone: str | None = None
     holding: tuple[str, ...] = ()
+    refused: bool = False
 
 
 class Pathway(_Part):

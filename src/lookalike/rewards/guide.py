@@ -336,7 +336,10 @@ class Guide:
         elif seen.place == seen.origin and action in self.plan.moves:
             self.refused[action] = self.refused.get(action, 0) + 1  # a move that did not move
         if target is not None and at_waypoint:
-            if target.fights and self.options.fights:
+            if target.refused:
+                self.refused.pop(action, None)
+                self._pass(target)
+            elif target.fights and self.options.fights:
                 self._strike(target, after)
             elif after.full_hands and self._spare(target):
                 self.refused.pop(action, None)  # with something put down it can be taken

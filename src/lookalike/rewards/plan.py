@@ -23,6 +23,7 @@ class Waypoint:
         milestone: Milestone it realises, or ``None``.
         holding: Objects the person held then.
         gets: Object it takes, or ``None``; ``leaves``: object it puts down, or ``None``.
+        refused: The game is expected to refuse it: the attempt is what counts.
         leg: How the person came here from the waypoint before: by place, the moves left and the next one.
     """
 
@@ -32,6 +33,7 @@ class Waypoint:
     holding: frozenset[str]
     gets: str | None
     leaves: str | None
+    refused: bool = False
     leg: Mapping[str, tuple[int, str]] = field(default_factory=dict)
 
     @property
@@ -134,6 +136,7 @@ def compile_plan(model: RewardModel) -> Plan:
                         holding=frozenset(step.holding),
                         gets=thing if verb in GET_VERBS and thing else None,
                         leaves=thing if verb in DROP_VERBS and thing else None,
+                        refused=step.refused,
                         leg=_leg(moves, step.at),
                     )
                 )
