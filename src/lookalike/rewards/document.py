@@ -174,7 +174,7 @@ class Following(_Part):
     legs: bool = True
     recover: bool = True
     fights: bool = True
-    evade: bool = True
+    evade: bool = False
     explore: bool = True
 
 

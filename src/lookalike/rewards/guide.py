@@ -22,6 +22,8 @@ from lookalike.rewards.text import FIGHT_VERBS, Reading, is_look, read_text, spl
 REFUSALS_PER_WAYPOINT = 2
 _TRIES_PER_WAYPOINT = 2
 _BLOWS_PER_FIGHT = 60
+_PATIENCE = 120
+
 _TAKE_STOCK = "inventory"
 _THREATS = FIGHT_VERBS | {"throw"}
 _NEAR = 2
@@ -42,6 +44,7 @@ class Guide:
         self._tries = 0
         self._refusals = 0
         self._stalls = 0
+        self._spent = 0
         self._retried: set[str] = set()
         self._put_down: set[str] = set()
         self._left_out: set[int] = set()
@@ -95,7 +98,16 @@ class Guide:
             return None
         if self.options.legs and (left := target.leg.get(place)) is not None and self._open(left[1]):
             return left[0]
-        return self.belief.places.distance(place, target.at)
+        distance = self.belief.places.distance
+        known = distance(place, target.at)
+        if known is None and self.options.legs:
+            ways = [
+                d + left[0]
+                for p, left in target.leg.items()
+                if p != target.at and (d := distance(place, p)) is not None
+            ]
+            return min(ways, default=None)
+        return known
 
     def note_admissible(self, offered: set[str]) -> None:
         """Go past waypoints of this place whose action the environment does not offer here."""
@@ -148,11 +160,17 @@ class Guide:
 
     def _way(self, place: str, target: Waypoint) -> list[str]:
         """Return the moves towards a waypoint: the person's own from here, then the shortest."""
-        shortest = self.belief.places.next_moves(place, target.at)
+        places, left = self.belief.places, target.leg.get(place)
+        shortest = places.next_moves(place, target.at)
         if self.options.legs and place not in target.leg and (move := self._trail(place)) is not None:
             return [move, *shortest]
-        if self.options.legs and (left := target.leg.get(place)) is not None and self._open(left[1]):
+        if self.options.legs and left is not None and self._open(left[1]):
             return [left[1], *shortest]
+        if not shortest and self.options.legs:
+            if left is not None:
+                return [left[1]]
+            ways = [(n, moves) for p, (n, _) in target.leg.items() if (moves := places.next_moves(place, p))]
+            return min(ways, default=(0, []))[1]
         return shortest
 
     def _trail(self, place: str) -> str | None:
@@ -325,6 +343,9 @@ class Guide:
     ) -> None:
         """Move along the plan: what was done is behind, what cannot be done is left out."""
         self._retried.add(action)
+        self._spent += 1
+        if target is not None and self._spent > _PATIENCE:
+            self._pass(None)
         if seen.place != seen.origin:
             self.refused.clear()
             self._retried.clear()
@@ -335,6 +356,8 @@ class Guide:
             self._drop_closed_way(seen.origin, action)
         elif seen.place == seen.origin and action in self.plan.moves:
             self.refused[action] = self.refused.get(action, 0) + 1  # a move that did not move
+            if seen.origin is not None and (seen.origin, action) not in self.belief.places.edges:
+                self.belief.places.remove_edge(seen.origin, action)
         if target is not None and at_waypoint:
             if target.refused:
                 self.refused.pop(action, None)
@@ -388,7 +411,7 @@ class Guide:
         elif accomplished.leaves:
             self._put_down.add(accomplished.leaves)
         self._next += 1
-        self._tries = self._refusals = self._stalls = 0
+        self._tries = self._refusals = self._stalls = self._spent = 0
 
     def _skip_what_needs_no_doing(self) -> None:
         """Go past waypoints whose effect is there already, or that nothing leads to from here."""
