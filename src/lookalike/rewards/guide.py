@@ -140,6 +140,8 @@ class Guide:
         """Return actions worth doing here, best first; empty where the document does not help."""
         reading = read_text(observation.text or "")
         rules = self._good_rules(reading)
+        if reading.help_offered:
+            return ["no"]
         if reading.questions and rules:
             return rules
         if self._doubtful and not rules:
@@ -343,6 +345,8 @@ class Guide:
     ) -> None:
         """Move along the plan: what was done is behind, what cannot be done is left out."""
         self._retried.add(action)
+        if seen.taken is not None:
+            self._put_down.discard(seen.taken)
         self._spent += 1
         if target is not None and self._spent > _PATIENCE:
             self._pass(None)

@@ -54,6 +54,7 @@ _HURT = re.compile(
     r"\b(?:you receive|you stagger|wounds? you|slashes? you|gash|your (?:arm|leg|side|wrist|ribs?)|cuts? you"
     r"|knocks? you|hail of|blood)\b"
 )
+_HELP_OFFERED = re.compile(r"\b(?:need|want|like) (?:some |a little |any )?(?:help|the hint|a hint|advice)\b|\bcost you\b")
 _ABSENT = re.compile(r"\bsee no\b|\bcant see any\b|\bisnt here\b|\bdont have\b|\barent carrying\b")
 _FULL = re.compile(
     r"\bcarry anything more\b|\bcarrying (?:wont|will not) fit\b|\bload is too heavy\b|\bcarrying too (?:much|many)\b|\bholding too many\b"
@@ -118,6 +119,11 @@ class Reading:
     def robbed(self) -> bool:
         """Somebody took, or may have taken, what is carried."""
         return any(_ROBBED.search(s) for s in self.sentences)
+
+    @cached_property
+    def help_offered(self) -> bool:
+        """It is asked whether help is wanted, which costs points in games of this kind."""
+        return bool(self.questions) and any(_HELP_OFFERED.search(s) for s in self.sentences[-2:])
 
     @cached_property
     def dark(self) -> bool:
