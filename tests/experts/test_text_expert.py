@@ -215,7 +215,7 @@ def test_pathways_hang_together(model2) -> None:
 
 @pytest.mark.parametrize("which", ["1", "2"])
 def test_pathways_hold_no_refused_commands(which, request) -> None:
-    """What a pathway says was done there was done there, and was not refused."""
+    """What a pathway says was done there was done there, and was not refused, unless it says so."""
     recording, model = request.getfixturevalue(f"walk{which}"), request.getfixturevalue(f"model{which}")
     for pathway in model.pathways:
         span = range(pathway.evidence.start, pathway.evidence.end + 1)
@@ -225,7 +225,7 @@ def test_pathways_hold_no_refused_commands(which, request) -> None:
             for t in transitions
             if not read_text(t.after.text or "").failure
         ]
-        assert len(pathway.steps) <= len(done), pathway.to
+        assert len([s for s in pathway.steps if not s.refused]) <= len(done), pathway.to
 
 
 def test_detours_are_taken_out() -> None:

@@ -37,7 +37,7 @@ class Condition(_Data):
             ``plan`` (a language model that writes all commands beforehand, docs/plan-mode.md) or ``human``
             (a person at the dashboard is a member besides the language model's, docs/dashboard.md).
         temperatures: One member each.
-        mode: ``council`` or ``worlds``.
+        mode: ``council``, ``worlds`` or ``search``.
         council: The council's rule.
         memory: ``shared``, ``private`` or ``none``.
         reward: ``none``, ``environment score`` or ``reward model``.
@@ -53,7 +53,7 @@ class Condition(_Data):
     description: str
     player: Literal["llm", "random", "replay", "follow", "plan", "human"] = "llm"
     temperatures: tuple[float, ...]
-    mode: Literal["council", "worlds"] = "council"
+    mode: Literal["council", "worlds", "search"] = "council"
     council: str = "best-reward"
     memory: MemoryKind = "shared"
     reward: RewardSource = "none"
@@ -78,7 +78,7 @@ class Condition(_Data):
     def handicaps(self) -> Handicaps:
         """Return the help its results are obtained with."""
         return Handicaps(
-            save_restore=self.sync_every > 0,
+            save_restore=self.sync_every > 0 or self.mode == "search",
             admissible_actions=self.admissible_actions and self.player not in {"replay", "plan"},
             step_limit=None,
             restarts=0,

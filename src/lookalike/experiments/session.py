@@ -43,7 +43,7 @@ from lookalike.store import (
     open_response_cache,
     usage_of,
 )
-from lookalike.swarm import Episode, WorldsEpisode
+from lookalike.swarm import Episode, SearchEpisode, WorldsEpisode
 
 
 class PlayStopped(Exception):  # noqa: N818 - control flow, no error
@@ -230,6 +230,8 @@ class Session:
         try:
             if config.mode == "worlds":
                 return WorldsEpisode(environments=games, scorers=scorers, **shared).play()  # type: ignore[arg-type]
+            if config.mode == "search":
+                return SearchEpisode(environment=games[0], scorer=scorers[0], **shared).play()  # type: ignore[arg-type]
             return Episode(environment=games[0], scorer=scorers[0], **shared).play()  # type: ignore[arg-type]
         except EpisodeBudgetReached as reached:
             paused = EpisodePaused(episode=key, step=meter.steps, reason=str(reached))

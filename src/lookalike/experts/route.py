@@ -29,7 +29,9 @@ def build_route(play: Watched, rules: Sequence[Rule]) -> tuple[tuple[Milestone, 
     start = 0
     for number, step in enumerate(play.steps):
         blocked = _blocked(play.steps, number)
-        refused = not blocked and (step.after.failure or is_look(step.action) or step.origin is None or step.place is None)
+        refused = not blocked and (
+            step.after.failure or is_look(step.action) or step.origin is None or step.place is None
+        )
         milestone = None if step.after.failure or is_look(step.action) else facts.milestone(step)
         if milestone is not None:
             after = (milestones[-1].id,) if milestones else ()

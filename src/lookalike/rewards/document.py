@@ -166,9 +166,9 @@ class Following(_Part):
     """How the plan is followed when the world differs; each can be switched off for an ablation.
 
     ``legs``: where the person's own way is known, it is taken before a shorter one. ``recover``: what was
-    stolen, dropped or not found is looked for, and brought where the person brought it. ``fights``: an attack is
-    repeated until the enemy is dead. ``evade``: who turns up in many places is left behind, not fought, as long
-    as there is a way on. ``explore``: where nothing is known to help, untried moves are tried.
+    stolen, dropped or not found is looked for, and brought where the person brought it. ``fights``: an attack
+    is repeated until the enemy is dead. ``evade``: who turns up in many places is left behind, not fought, as
+    long as there is a way on. ``explore``: where nothing is known to help, untried moves are tried.
     """
 
     legs: bool = True

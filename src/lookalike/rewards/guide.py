@@ -1,8 +1,8 @@
 """Follows the plan through an episode and says what to do next.
 
 The recording is one way through the game, and the world rarely goes along: things are refused, stolen or
-missing, or somebody has to be fought first. The guide keeps the belief and the next waypoint, and chooses between
-going on, going back for what is missing, and leaving a waypoint out.
+missing, or somebody has to be fought first. The guide keeps the belief and the next waypoint, and chooses
+between going on, going back for what is missing, and leaving a waypoint out.
 """
 
 from __future__ import annotations
@@ -191,8 +191,8 @@ class Guide:
     def _errand(self, reading: Reading) -> list[str]:
         """Return what to do about things that should be home, or in hand, and are not.
 
-        What was stolen and is needed now is fetched at once where the person had found such things by now; the
-        rest when the person's last visit home is over.
+        What was stolen and is needed now is fetched at once, where the person had found such things by now;
+        the rest when the person's last visit home is over.
         """
         store, belief, recovery, target = self.plan.store, self.belief, self.recovery, self.waypoint
         if not self.options.recover or store.home is None or belief.place is None or reading.setback:
@@ -347,38 +347,47 @@ class Guide:
         self._retried.add(action)
         if seen.taken is not None:
             self._put_down.discard(seen.taken)
-        self._spent += 1
-        if target is not None and self._spent > _PATIENCE:
-            self._pass(None)
         if seen.place != seen.origin:
             self.refused.clear()
             self._retried.clear()
         if after.setback is not None:
             self._searched, self._around = set(), None
+        self._note_refusal(action, after, seen)
+        cursor = self._next
+        if target is not None and at_waypoint:
+            self._work(target, after, action)
+        self._spent += 1
+        if self._next == cursor and target is not None and self._spent > _PATIENCE:
+            self._pass(None)
+        self._skip_what_needs_no_doing()
+
+    def _note_refusal(self, action: str, after: Reading, seen: Followed) -> None:
+        """Remember a command that was refused, or a move that did not move."""
         if after.failure:
             self.refused[action] = self.refused.get(action, 0) + 1
             self._drop_closed_way(seen.origin, action)
         elif seen.place == seen.origin and action in self.plan.moves:
-            self.refused[action] = self.refused.get(action, 0) + 1  # a move that did not move
+            self.refused[action] = self.refused.get(action, 0) + 1
             if seen.origin is not None and (seen.origin, action) not in self.belief.places.edges:
                 self.belief.places.remove_edge(seen.origin, action)
-        if target is not None and at_waypoint:
-            if target.refused:
-                self.refused.pop(action, None)
+
+    def _work(self, target: Waypoint, after: Reading, action: str) -> None:
+        """Take in that the waypoint's command was played at its place."""
+        if target.refused:
+            self.refused.pop(action, None)
+            self._pass(target)
+        elif target.fights and self.options.fights:
+            self._strike(target, after)
+        elif after.full_hands and self._spare(target):
+            self.refused.pop(action, None)  # with something put down it can be taken
+        elif after.failure:
+            self._refusals += REFUSALS_PER_WAYPOINT if after.absent else 1
+        else:
+            self._tries += 1
+            if self._accomplished(target, after) or self._tries >= _TRIES_PER_WAYPOINT:
                 self._pass(target)
-            elif target.fights and self.options.fights:
-                self._strike(target, after)
-            elif after.full_hands and self._spare(target):
-                self.refused.pop(action, None)  # with something put down it can be taken
-            elif after.failure:
-                self._refusals += REFUSALS_PER_WAYPOINT if after.absent else 1
-            else:
-                self._tries += 1
-                if self._accomplished(target, after) or self._tries >= _TRIES_PER_WAYPOINT:
-                    self._pass(target)
-            if target is self.waypoint and self._refusals >= REFUSALS_PER_WAYPOINT:
-                self._pass(None)
-        self._skip_what_needs_no_doing()
+        if target is self.waypoint and self._refusals >= REFUSALS_PER_WAYPOINT:
+            self._pass(None)
 
     def _accomplished(self, target: Waypoint, after: Reading) -> bool:
         milestone = self.plan.by_id.get(target.milestone or "")

@@ -172,7 +172,12 @@ class PlaceMap:
 
     def _works_here(self, action: str | None, words: frozenset[str], previous: str) -> bool:
         """Tell a short wording of the same place: the command never led anywhere, and they share a word."""
-        if action is None or action in _OPPOSITES or not words & self.places[previous].words or "dark" in words:
+        if (
+            action is None
+            or action in _OPPOSITES
+            or not words & self.places[previous].words
+            or "dark" in words
+        ):
             return False
         return " " in action and not any(a == action for _, a in self.edges)
 
@@ -338,7 +343,7 @@ class PlaceMap:
 
 
 def _stays(reading: Reading, action: str | None) -> bool:
-    """Tell that a command led nowhere: it was refused, only looked, took or put down something, or nothing is described."""
+    """Tell that a command led nowhere: refused, only looked, took or put something down, no description."""
     if reading.failure or reading.unmoved:
         return True
     return action is not None and (is_look(action) or split_action(action)[0] in GET_VERBS | DROP_VERBS)

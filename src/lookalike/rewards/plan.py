@@ -173,7 +173,10 @@ def _store(waypoints: Sequence[Waypoint], milestones: Mapping[str, Milestone]) -
     for_good = [
         (index, w)
         for index, w in enumerate(waypoints)
-        if w.leaves and w.milestone in milestones and milestones[w.milestone].kind == "deposit"
+        if w.leaves
+        and w.milestone
+        and w.milestone in milestones
+        and milestones[w.milestone].kind == "deposit"
     ]
     places = Counter(w.at for _, w in for_good)
     home, number = max(places.items(), key=lambda item: item[1], default=(None, 0))
@@ -186,7 +189,7 @@ def _store(waypoints: Sequence[Waypoint], milestones: Mapping[str, Milestone]) -
         thing = waypoint.gets
         if thing is None:
             continue
-        if thing in found and thing in due and index < due[thing] and waypoint.at not in found[thing]:
+        if thing in found and index < due.get(thing, -1) and waypoint.at not in (home, *found[thing]):
             lairs[index] = waypoint.at
         found.setdefault(thing, []).append(waypoint.at)
     needed: dict[str, int] = {}
@@ -205,7 +208,7 @@ def _store(waypoints: Sequence[Waypoint], milestones: Mapping[str, Milestone]) -
 
 
 def _leg(moves: Sequence[PathStep], end: str) -> dict[str, tuple[int, str]]:
-    """Return, for each place of a way, how many moves are left and the next one; walks in circles taken out."""
+    """Return, for each place of a way, how many moves are left and the next one, circles taken out."""
     way: list[PathStep] = []
     for step in moves:
         for index, earlier in enumerate(way):

@@ -1,7 +1,8 @@
-"""What should be in hand or in its place and is not: what is missing, where it may be, and when to go for it."""
+"""What should be in hand or at home and is not: what is missing, where it may be, when to go for it."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -22,7 +23,8 @@ class Recovery:
         seen: Where a thing was last seen lying.
         checked: Places looked at since something was lost, where nothing was left to find.
         patrolled: Moves spent on looking around.
-        last_seen: Place -> step number of the last visit.
+        steps: Steps played.
+        visits: By place: the step of the last visit.
     """
 
     stored: set[str] = field(default_factory=set)
@@ -72,7 +74,8 @@ class Recovery:
         Where they were seen; then, for what was stolen, the places where the person found stolen things, as
         far as the person had been there by now; then where the person found them the first time.
         """
-        lairs = [place for index, place in store.lairs.items() if index < cursor]
+        found = Counter(place for index, place in store.lairs.items() if index < cursor)
+        lairs = [place for place, _ in found.most_common()]
         places = [self.seen[t] for t in things if t in self.seen]
         places += lairs
         places += [place for t in things for place in store.found.get(t, ())]

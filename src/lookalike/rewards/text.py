@@ -50,14 +50,13 @@ _BEATEN = re.compile(
     r"\b(?:he|she|it) dies\b|\b(?:floor|falls|drops) dead\b|\bis (?:dead|slain)\b|\blast breath\b|\bcarcass\b"
     r"|\b(?:vanquished|slain|killed) (?:a|an|the)\b|\bbody vanishes\b"
 )
-_HURT = re.compile(
-    r"\b(?:you receive|you stagger|wounds? you|slashes? you|gash|your (?:arm|leg|side|wrist|ribs?)|cuts? you"
-    r"|knocks? you|hail of|blood)\b"
+_HELP_OFFERED = re.compile(
+    r"\b(?:need|want|like) (?:some |a little |any )?(?:help|the hint|a hint|advice)\b|\bcost you\b"
 )
-_HELP_OFFERED = re.compile(r"\b(?:need|want|like) (?:some |a little |any )?(?:help|the hint|a hint|advice)\b|\bcost you\b")
 _ABSENT = re.compile(r"\bsee no\b|\bcant see any\b|\bisnt here\b|\bdont have\b|\barent carrying\b")
 _FULL = re.compile(
-    r"\bcarry anything more\b|\bcarrying (?:wont|will not) fit\b|\bload is too heavy\b|\bcarrying too (?:much|many)\b|\bholding too many\b"
+    r"\bcarry anything more\b|\bload is too heavy\b|\bcarrying too (?:much|many)\b|\bholding too many\b"
+    r"|\bcarrying (?:wont|will not) fit\b"
 )
 _LOOKS = frozenset({"look", "l", "inventory", "inven", "i", "score", "diagnose", "help", "info"})
 # fmt: off
@@ -105,7 +104,7 @@ class Reading:
         """Words of the sentences that say what lies here ("There is a little axe here")."""
         found = [
             s
-            for s in self.sentences
+            for s in self.sentences[1 if self.failure else 0 :]
             if s.startswith(("there is", "there are", "lying")) or " here" in s or "nearby" in s
         ]
         return frozenset(word for s in found for word in s.split())
@@ -134,11 +133,6 @@ class Reading:
     def beaten(self) -> bool:
         """An enemy is dead."""
         return any(_BEATEN.search(s) for s in self.sentences)
-
-    @cached_property
-    def hurt(self) -> bool:
-        """A blow went home."""
-        return any(_HURT.search(s) for s in self.sentences)
 
     @property
     def unmoved(self) -> bool:

@@ -4,12 +4,14 @@ from lookalike.swarm.config import DEFAULT_TEMPERATURES, SwarmConfig, roles_at
 from lookalike.swarm.council import decide
 from lookalike.swarm.loop import Episode
 from lookalike.swarm.memory import Entry, SwarmMemory
+from lookalike.swarm.search import SearchEpisode
 from lookalike.swarm.worlds import WorldsEpisode
 
 __all__ = [
     "DEFAULT_TEMPERATURES",
     "Entry",
     "Episode",
+    "SearchEpisode",
     "SwarmConfig",
     "SwarmMemory",
     "WorldsEpisode",

@@ -21,6 +21,7 @@ class SwarmConfig:
     Attributes:
         roles: The members.
         mode: ``council``: one world, one decision a step. ``worlds``: each member plays its own copy.
+            ``search``: as ``council``, and after a setback back to an earlier state.
         council: Rule of the council.
         memory: ``shared``: all members recall all steps of the episode. ``private``: each recalls the steps
             whose action it proposed. ``none``.
@@ -33,10 +34,11 @@ class SwarmConfig:
             0 for never.
         recollections: Most recollections shown.
         history: Most transitions shown.
+        search_interactions: In ``search`` mode: steps that may be played, kept or not.
     """
 
     roles: tuple[Role, ...]
-    mode: Literal["council", "worlds"] = "council"
+    mode: Literal["council", "worlds", "search"] = "council"
     council: str = "best-reward"
     memory: MemoryKind = "shared"
     reward: RewardSource = "none"
@@ -45,13 +47,14 @@ class SwarmConfig:
     sync_every: int = 0
     recollections: int = 2
     history: int = 2
+    search_interactions: int = 5000
 
     def __post_init__(self) -> None:
         names = [role.name for role in self.roles]
         if not names or len(set(names)) != len(names):
             raise UsageError("A swarm needs roles with different names.", got=names, expected="at least one")
         allowed: dict[str, tuple[str, ...]] = {
-            "mode": ("council", "worlds"),
+            "mode": ("council", "worlds", "search"),
             "memory": ("none", "private", "shared"),
             "reward": ("none", "environment score", "reward model"),
         }
@@ -60,10 +63,10 @@ class SwarmConfig:
                 raise UsageError(
                     f"Unknown {field}.", got=repr(getattr(self, field)), expected=", ".join(values)
                 )
-        if min(self.sync_every, self.recollections, self.history) < 0:
+        if min(self.sync_every, self.recollections, self.history, self.search_interactions) < 0:
             raise UsageError(
-                "sync_every, recollections and history must be 0 or more.",
-                got=(self.sync_every, self.recollections, self.history),
+                "sync_every, recollections, history and search_interactions must be 0 or more.",
+                got=(self.sync_every, self.recollections, self.history, self.search_interactions),
             )
         if self.council not in RULES:
             raise UsageError("Unknown council rule.", got=repr(self.council), expected=", ".join(RULES))

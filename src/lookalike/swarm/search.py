@@ -1,0 +1,196 @@
+"""Search mode: one world, and after a setback back to an earlier state, to go on from there differently.
+
+A state is kept whenever the reward model pays a milestone, and every few steps in between. After a setback
+(the reward model says so), the end of the game, or many steps without a milestone, the episode goes back. It
+waits there before it goes on, because a restored game would do the same again: what is random then falls
+differently. Where that does not help, it goes back further, each time half as far again, until more
+milestones are reached than ever before. Needs nothing of the game but ``save`` and ``restore``; every step
+that was played counts as an interaction, whether it was kept or not.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from lookalike.core.errors import GameError, UsageError
+from lookalike.core.protocols import EpisodeScorer
+from lookalike.core.types import Decision, Observation, Outcome, Proposal, Transition, Verdict
+from lookalike.store.events import EpisodeFailed, EpisodeFinished
+from lookalike.swarm.loop import Episode, World, finish
+
+WAIT = "look"
+"""What is played to let time pass: it is understood everywhere and changes nothing."""
+STEPS_APART = 6
+FURTHER = 1.5
+LONGEST_WAIT = 5
+STEPS_WITHOUT_MILESTONE = 90
+
+
+@dataclass
+class KeptState:
+    """A state to go back to.
+
+    Attributes:
+        state: What the environment saved.
+        scorer: The reward model's follower there.
+        observation: What was seen there.
+        history: The transitions shown there.
+        rewards: What was earned up to there.
+        score: The game's score there, in points.
+        steps: Length of the path to there.
+        quiet: Steps since the last milestone.
+        milestones: Milestones paid up to there.
+    """
+
+    state: bytes
+    scorer: EpisodeScorer | None
+    observation: Observation
+    history: list[tuple[Transition, float | None]]
+    rewards: list[float]
+    score: float | None
+    steps: int
+    quiet: int
+    milestones: int
+
+
+@dataclass
+class SearchEpisode(Episode):
+    """Plays one goal with returns to earlier states. Arguments are those of ``Episode``."""
+
+    kept: list[KeptState] = field(init=False, default_factory=list)
+    failures: int = field(init=False, default=0)
+
+    def play(self) -> EpisodeFinished | EpisodeFailed:
+        """Play to the goal, or until the interactions are spent.
+
+        Raises:
+            UsageError: The environment cannot go back.
+        """
+        if "save_restore" not in self.environment.capabilities:
+            raise UsageError(
+                "Search mode needs an environment that can save and restore.",
+                got=self.environment.id,
+                remedy="Choose a condition without search.",
+            )
+        started = time.perf_counter()
+        world: World | None = None
+        try:
+            world = self._begin()
+            success = self.goal.reached(self.environment.facts())
+            best, steps = world.score, 0
+            quiet = waits = milestones = most = 0
+            self._keep(world, steps, quiet, milestones)
+            while not success and self.totals.interactions < self.config.search_interactions:
+                verdict, success = self._search_step(world, steps, waiting=waits > 0)
+                waits = max(0, waits - 1)
+                steps += 1
+                best = max((s for s in (best, world.score) if s is not None), default=None)
+                paid = verdict.components if verdict is not None else {}
+                milestone = any(name.startswith("milestone:") for name in paid)
+                quiet = 0 if milestone else quiet + 1
+                milestones += milestone
+                if milestones > most:
+                    most, self.failures = milestones, 0
+                lost = world.terminated or "setback" in paid
+                if success:
+                    break
+                if lost or quiet > STEPS_WITHOUT_MILESTONE or steps >= self.goal.step_limit:
+                    kept, waits = self._go_back(world)
+                    steps, quiet, milestones = kept.steps, kept.quiet, kept.milestones
+                elif milestone or steps - self.kept[-1].steps >= STEPS_APART:
+                    self._keep(world, steps, quiet, milestones)
+        except GameError as error:
+            rewards = world.rewards if world else ()
+            return self.fail(error, steps=self.totals.interactions, rewards=rewards)
+        outcome = Outcome(
+            success=success,
+            steps=steps,
+            score=world.score if success else best,
+            terminated=world.terminated,
+            truncated=not success and not world.terminated,
+        )
+        seconds = time.perf_counter() - started
+        finished = finish(self.key, outcome, self.totals, world.rewards, seconds=seconds)
+        self.record(finished)
+        return finished
+
+    def _keep(self, world: World, steps: int, quiet: int, milestones: int) -> None:
+        self.kept.append(
+            KeptState(
+                state=world.environment.save(),
+                scorer=world.scorer.copy() if world.scorer is not None else None,
+                observation=world.observation,
+                history=list(world.history),
+                rewards=list(world.rewards),
+                score=world.score,
+                steps=steps,
+                quiet=quiet,
+                milestones=milestones,
+            )
+        )
+
+    def _go_back(self, world: World) -> tuple[KeptState, int]:
+        """Restore an earlier state, and return it with the number of turns to wait there."""
+        self.failures += 1
+        for _ in range(int(FURTHER ** (self.failures - 1)) - 1):
+            if len(self.kept) > 1:
+                self.kept.pop()
+        kept = self.kept[-1]
+        world.environment.restore(kept.state)
+        world.scorer = self.scorer = kept.scorer.copy() if kept.scorer is not None else None
+        world.observation = kept.observation
+        world.history = list(kept.history)
+        world.rewards = list(kept.rewards)
+        world.score = kept.score
+        world.terminated = False
+        return kept, 1 + (self.failures - 1) % LONGEST_WAIT
+
+    def _search_step(self, world: World, steps: int, *, waiting: bool) -> tuple[Verdict | None, bool]:
+        """Play one step, proposed or waited, and record it under the number of interactions so far."""
+        number = self.totals.interactions
+        if waiting:
+            transition, verdict, success = self.act(world, WAIT, (), steps)
+            self.record_step(
+                world,
+                number,
+                transition,
+                proposals=(),
+                decision=Decision(WAIT, "waiting after a return", {}),
+                verdict=verdict,
+                proposal_verdicts=(),
+                recollections=(),
+                goal_reached=success,
+            )
+            return verdict, success
+        proposals, recollections = self.propose(world, self.config.roles, number)
+        verdicts = self.preview(world, proposals)
+        values = [None if v is None else v.value for v in verdicts]
+        asked: list[Proposal] = []
+        decision = self._decide(world, proposals, values, number, asked)
+        self.totals.count(proposals, decision, values)
+        for extra in asked:
+            self.totals.usage = self.totals.usage + extra.usage
+        if decision.action is None:
+            transition, verdict, success = self._stand_still(world), None, False
+        else:
+            members = tuple(p.role.name for p in proposals if p.action == decision.action)
+            transition, verdict, success = self.act(world, decision.action, members, steps)
+        self.record_step(
+            world,
+            number,
+            transition,
+            proposals=proposals,
+            decision=decision,
+            verdict=verdict,
+            proposal_verdicts=verdicts,
+            recollections=recollections,
+            goal_reached=success,
+            asked_besides=asked,
+        )
+        return verdict, success
+
+    def _stand_still(self, world: World) -> Transition:
+        """Nothing executable was proposed: the step is spent, and counts."""
+        self.totals.interactions += 1
+        return Transition(world.observation, None, world.observation)
