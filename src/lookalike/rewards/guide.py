@@ -67,6 +67,11 @@ class Guide:
         return self._next
 
     @property
+    def first_try(self) -> bool:
+        """Whether the next waypoint's command was not played yet: only the first try pays."""
+        return self._tries == 0
+
+    @property
     def waypoint(self) -> Waypoint | None:
         """What the recording did next and this episode has not."""
         return self.plan.waypoints[self._next] if self._next < len(self.plan.waypoints) else None

@@ -79,7 +79,7 @@ class RewardModelScorer:
         parts: dict[str, float] = {}
         self._score_milestones(seen, after, parts)
         at_waypoint = target is not None and action == target.do and seen.origin == target.at
-        self._score_progress(target, at_waypoint and not after.failure, parts)
+        self._score_progress(target, at_waypoint and not after.failure and self._guide.first_try, parts)
         self._score_cues(before, action, seen, after, parts)
         self._guide.advance(target, at_waypoint, after, action, seen)
         self._note_potential()

@@ -47,7 +47,7 @@ _ROBBED = re.compile(
 )
 _DARK = re.compile(r"\bpitch (?:dark|black)\b|\bin the dark\b|\bdark place\b|\btoo dark\b")
 _BEATEN = re.compile(
-    r"\b(?:he|she|it) dies\b|\b(?:floor|falls|drops) dead\b|\bis (?:dead|slain)\b|\blast breath\b|\bcarcass\b"
+    r"\bdies\b|\b(?:floor|falls|drops) dead\b|\bis (?:dead|slain)\b|\blast breath\b|\bcarcass\b"
     r"|\b(?:vanquished|slain|killed) (?:a|an|the)\b|\bbody vanishes\b"
 )
 _HELP_OFFERED = re.compile(

@@ -24,6 +24,7 @@ WAIT = "look"
 STEPS_APART = 6
 FURTHER = 1.5
 LONGEST_WAIT = 5
+_LARGEST_EXPONENT = 40
 STEPS_WITHOUT_MILESTONE = 90
 
 
@@ -133,9 +134,9 @@ class SearchEpisode(Episode):
     def _go_back(self, world: World) -> tuple[KeptState, int]:
         """Restore an earlier state, and return it with the number of turns to wait there."""
         self.failures += 1
-        for _ in range(int(FURTHER ** (self.failures - 1)) - 1):
-            if len(self.kept) > 1:
-                self.kept.pop()
+        exponent = min(self.failures - 1, _LARGEST_EXPONENT)
+        back = min(int(FURTHER**exponent) - 1, len(self.kept) - 1)
+        del self.kept[len(self.kept) - back :]
         kept = self.kept[-1]
         world.environment.restore(kept.state)
         world.scorer = self.scorer = kept.scorer.copy() if kept.scorer is not None else None
@@ -144,7 +145,8 @@ class SearchEpisode(Episode):
         world.rewards = list(kept.rewards)
         world.score = kept.score
         world.terminated = False
-        return kept, 1 + (self.failures - 1) % LONGEST_WAIT
+        longest = LONGEST_WAIT + self.failures // LONGEST_WAIT  # the same wait would play the same again
+        return kept, 1 + (self.failures - 1) % longest
 
     def _search_step(self, world: World, steps: int, *, waiting: bool) -> tuple[Verdict | None, bool]:
         """Play one step, proposed or waited, and record it under the number of interactions so far."""
