@@ -80,7 +80,7 @@ class Condition(_Data):
         return Handicaps(
             save_restore=self.sync_every > 0 or self.mode == "search",
             admissible_actions=self.admissible_actions and self.player not in {"replay", "plan"},
-            step_limit=None,
+            step_limit=self.config().search_interactions if self.mode == "search" else None,
             restarts=0,
             recommendation=self.recommendation,
             reward=self.reward,
