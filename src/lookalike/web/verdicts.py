@@ -73,7 +73,7 @@ class Rescorer:
                     "stored": None if event.verdict is None else event.verdict.value,
                     "whole": all_on.value,
                     "now": verdict.value,
-                    "components": [[shown.line(n, 120), v] for n, v in verdict.components.items()],
+                    "components": [[shown.line(n, 120), v] for n, v in verdict.components.items() if v],
                 }
             )
         return {
