@@ -30,10 +30,12 @@ ZORK_PACKAGES := jericho==3.3.1 termcolor
 # Procgen's and gym3's own dependencies ask for an old numpy and for gym, of which nothing is used.
 PROCGEN_PACKAGES := procgen2==0.10.7 gym3==0.3.3
 VISUAL_PACKAGES := filelock cffi imageio minigrid==3.2.0 vizdoom==1.3.2
+# What only some tests need: tried once, and where it does not install those tests are skipped.
+OPTIONAL = $(addprefix $(STAMPS)/,zork-tried visual-tried postgres-tried chromium-tried axe-tried)
 # Two workers: each loads the language model, and more would only share its cores.
 PYTEST_ARGS ?= -n 2
 
-.PHONY: help install demo test zork visual check format format-check lint types imports parity docs bench faults clean
+.PHONY: help install demo test zork visual check format format-check lint types imports parity docs screenshots bench faults clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
@@ -100,9 +102,29 @@ $(STAMPS)/postgres-tried: $(STAMPS)/venv
 	fi
 	@touch $@
 
+# What a test needs of Debian's and is not a Python package: tried once, and as root only. $(1) is the command
+# that shows it is there, $(2) its packages, $(3) what is skipped without it.
+define debian
+	-@if command -v $(1) >/dev/null 2>&1; then :; \
+	elif [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then \
+		echo "$(1) is not installed, so $(3) (Debian: apt-get install $(firstword $(2)))"; \
+	else \
+		echo "Installing $(1) for the tests"; \
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
+			--no-install-recommends $(2); } > $(STAMPS)/$(1).log 2>&1 || \
+			echo "$(1) did not install, so $(3); see $(STAMPS)/$(1).log"; \
+	fi
+endef
+
+# The dashboard's tests drive Debian's Chromium through Playwright, which downloads no browser of its own.
+$(STAMPS)/chromium-tried: $(STAMPS)/venv
+	$(call debian,chromium,chromium fonts-dejavu-core,the tests in a browser are skipped)
+	@touch $@
+
 # The pages are checked with axe-core (MPL-2.0), which is no part of this package: fetched where npm is, and
 # the check is skipped where it is not.
 $(STAMPS)/axe-tried: $(STAMPS)/venv
+	$(call debian,npm,npm,the accessibility check is skipped)
 	-@npm install --prefix $(VENV)/axe --no-save --no-audit --no-fund --silent axe-core@4.11 \
 		> $(STAMPS)/axe.log 2>&1 || echo "axe-core was not fetched, so the accessibility check is skipped"
 	@touch $@
@@ -127,7 +149,7 @@ install: $(STAMPS)/package $(STAMPS)/model ## install the package and the embedd
 demo: install ## install, then run the whole loop on a bundled play and print the table
 	@$(BIN)/lookalike demo $(DEMO_ARGS)
 
-test: $(STAMPS)/dev $(STAMPS)/model $(STAMPS)/zork-tried $(STAMPS)/postgres-tried ## install, then run the tests (PYTEST_ARGS=...)
+test: $(STAMPS)/dev $(STAMPS)/model $(OPTIONAL) ## install, then run the tests (PYTEST_ARGS=...)
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 zork: $(STAMPS)/zork ## add the optional Z-machine (GPL-2.0-or-later; needs gcc)
@@ -159,7 +181,7 @@ parity: $(STAMPS)/dev
 docs: $(STAMPS)/dev ## write docs/cli.md from the commands
 	@$(BIN)/python -m lookalike.cli.reference --write docs/cli.md
 
-screenshots: $(STAMPS)/dev ## draw the pictures of the dashboard's pages in docs/images (needs Chromium)
+screenshots: $(STAMPS)/dev $(STAMPS)/model $(STAMPS)/chromium-tried ## draw the pictures of the dashboard's pages in docs/images (needs Chromium)
 	@$(BIN)/python tests/web/screenshots.py
 
 bench: $(STAMPS)/dev $(STAMPS)/model ## run the benchmarks, JSON out
