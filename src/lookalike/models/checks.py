@@ -22,6 +22,7 @@ from lookalike.models.capabilities import capabilities_of
 from lookalike.models.registry import make_model
 
 WARM = 1.2
+_PLAY = "A dark room.\n> light lamp\nThe lamp is on.\n> get key\nTaken.\n"
 SCHEMA = {
     "type": "object",
     "properties": {"answer": {"type": "integer"}},
@@ -244,7 +245,8 @@ def tiny_video() -> bytes:
 
 
 def _request(model: LanguageModel, text: str) -> CompletionRequest:
-    prompt = f"{text}\n>" if model.style == "transcript" else (("user", text),)
+    # A transcript shows how it goes on; a bare ">" is often answered with an empty line.
+    prompt = f"{_PLAY}{text}\n>" if model.style == "transcript" else (("user", text),)
     return CompletionRequest(prompt, temperature=_calm(model), seed=1, max_tokens=16)
 
 
