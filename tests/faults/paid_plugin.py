@@ -7,7 +7,6 @@ twice has a call that was paid for twice.
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +22,7 @@ from lookalike.core.protocols import (
     StepResult,
 )
 from lookalike.core.types import Observation, Usage
+from lookalike.models.cached import CachedModel
 from lookalike.testing.environments import TinyEnvironment, make_faulty
 
 LEDGER = "LOOKALIKE_FAULTS_LEDGER"
@@ -65,38 +65,11 @@ def call_digest(request: CompletionRequest) -> str:
     )[:32]
 
 
-class _Kept:
-    """Keeps each answer, committed, before it is handed on."""
-
-    def __init__(self, model: PaidModel, cache: ResponseCache) -> None:
-        self._model, self._cache = model, cache
-        self.name, self.style = model.name, model.style
-        self.fingerprint, self.capabilities = model.fingerprint, model.capabilities
-
-    def complete(self, requests: Sequence[CompletionRequest]) -> list[Completion]:
-        """Answer from the cache, or call and keep."""
-        answers = []
-        for request in requests:
-            key = f"paid-1/{call_digest(request)}"
-            kept = self._cache.get(key)
-            if kept is None:
-                answer = self._model.complete([request])[0]
-                self._cache.put(
-                    key, json.dumps([answer.text, answer.usage.prompt_tokens, answer.notes]).encode()
-                )
-            else:
-                text, prompt_tokens, notes = json.loads(kept)
-                usage = Usage(1, prompt_tokens, len(text.split()), cached_calls=1)
-                answer = Completion(text, None, usage, notes=tuple(notes))
-            answers.append(answer)
-        return answers
-
-
 def make_paid(
     *, cache: ResponseCache | None, threads: int | None, notify: Callable[[str], None] | None
 ) -> LanguageModel:
     """Make the model (the entry point)."""
-    return PaidModel() if cache is None else _Kept(PaidModel(), cache)  # type: ignore[return-value]
+    return PaidModel() if cache is None else CachedModel(PaidModel(), cache)
 
 
 FAULTS = ("hangs,how=c,step=3", "leaks,how=python,step=2", "dies,how=abort,step=4", None)

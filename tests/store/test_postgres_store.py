@@ -197,3 +197,20 @@ def test_two_processes_that_start_on_an_empty_database_take_turns(postgres_url):
     with EventLog(postgres_url) as log:
         assert log.start_run("r", SPEC, package_version="9") is False
         assert intact(log) == 19
+
+
+def test_what_ends_an_episode_is_on_the_servers_disk_when_append_returns(log, location):
+    """Asks the server how much of its log it still has to write."""
+
+    def waiting():
+        query = "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), pg_current_wal_flush_lsn())"
+        return float(asker._database.rows(query)[0][0])
+
+    behind = []
+    with EventLog(location) as asker:
+        for seed in range(20):
+            log.append("r", [started(seed), stepped(seed, 0)])
+            behind.append(waiting())
+            log.append("r", [finished(seed)])
+            assert waiting() == 0
+    assert max(behind) > 0  # a step does not wait

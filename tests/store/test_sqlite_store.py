@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 from stored_events import SPEC, finished, intact, key, started, stepped, writer
 
+from faults.stores import flushed_bytes
 from lookalike.core.errors import StoreError
 from lookalike.store import EventLog, open_log
+from lookalike.store.events import RunFinished
 
 
 @pytest.fixture
@@ -179,3 +181,22 @@ def test_a_writer_that_holds_the_file_too_long_is_named_as_the_reason(tmp_path, 
     other.execute("ROLLBACK")
     other.close()
     log.append("r", [started(1)])
+
+
+def test_what_ends_an_episode_is_on_the_disk_when_append_returns(tmp_path):
+    """Asks the kernel what it still has to write, not the code what it meant."""
+    wal = tmp_path / "events.sqlite-wal"
+    with EventLog(tmp_path / "events.sqlite") as log:
+        log.start_run("r", SPEC, package_version="0.1.0")
+        if flushed_bytes(wal) is None:
+            pytest.skip("this kernel does not tell which pages are dirty (Linux 6.5 does)")
+        log.append("r", [started(0)])
+        for number in range(3):
+            log.append("r", [stepped(0, number)])
+            assert flushed_bytes(wal) < wal.stat().st_size  # a step does not wait
+        log.append("r", [finished(0)])
+        assert flushed_bytes(wal) == wal.stat().st_size  # all of the episode is there with its end
+        log.append("r", [started(1)])
+        assert flushed_bytes(wal) < wal.stat().st_size
+        log.append("r", [RunFinished(status="stopped", reason="limit")])
+        assert flushed_bytes(wal) == wal.stat().st_size

@@ -142,8 +142,12 @@ class Database(ABC):
         """
 
     @abstractmethod
-    def begin(self) -> None:
-        """Begin a write transaction."""
+    def begin(self, *, durable: bool) -> None:
+        """Begin a write transaction.
+
+        Args:
+            durable: Its commit waits for the disk: a power cut takes neither it nor any before it.
+        """
 
     @abstractmethod
     def commit(self) -> None:
@@ -153,9 +157,9 @@ class Database(ABC):
     def rollback(self) -> None:
         """Undo the transaction, where there still is one; never raises."""
 
-    def transaction(self) -> AbstractContextManager[None]:
-        """Run a block as one write transaction: all of it, or nothing."""
-        return _Transaction(self)
+    def transaction(self, *, durable: bool = False) -> AbstractContextManager[None]:
+        """Run a block as one write transaction: all of it, or nothing; see :meth:`begin`."""
+        return _Transaction(self, durable=durable)
 
     @abstractmethod
     def take_turns(self, what: str) -> None:
@@ -195,15 +199,16 @@ class Database(ABC):
 class _Transaction:
     """A class and no generator: small appends are many."""
 
-    __slots__ = ("_database",)
+    __slots__ = ("_database", "_durable")
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, durable: bool) -> None:
         self._database = database
+        self._durable = durable
 
     def __enter__(self) -> None:
         self._database.lock.acquire()
         try:
-            self._database.begin()
+            self._database.begin(durable=self._durable)
         except BaseException:
             self._database.lock.release()
             raise

@@ -27,7 +27,9 @@ from lookalike.store.events import (
     EpisodeFinished,
     EpisodeKey,
     Event,
+    RunFinished,
     RunStarted,
+    ends_episode,
     is_incident,
 )
 from lookalike.store.files import FileStore
@@ -172,6 +174,9 @@ class EventLog:
     def append(self, run_id: str, events: Iterable[Event]) -> None:
         """Append events in one transaction: after a kill all of them are there, or none.
 
+        Where an episode or the run ends with them, this waits for the disk: a power cut takes neither it nor
+        anything before. Otherwise it does not, and a power cut may take the last steps.
+
         Raises:
             StoreError: The run was not started, an event's episode has ended already, or the store cannot
                 be written. Nothing was appended then.
@@ -180,7 +185,7 @@ class EventLog:
         if not batch:
             return
         try:
-            with self._database.transaction():
+            with self._database.transaction(durable=any(map(_waits_for_the_disk, batch))):
                 self._appender.append(run_id, batch)
         except BaseException:
             self._appender.forget(run_id)  # it may be ahead of what was kept
@@ -400,6 +405,10 @@ def _refuse_other_folders(asked: Path, place: Path) -> None:
             expected="a folder that a run has written into, an empty one, or a file",
             remedy=f"name the folder of a run, or a new file such as {folder / 'events.sqlite'}",
         )
+
+
+def _waits_for_the_disk(event: Event) -> bool:
+    return ends_episode(event) or isinstance(event, RunFinished)
 
 
 def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:

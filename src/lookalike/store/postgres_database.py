@@ -136,10 +136,12 @@ class PostgresDatabase(Database):
                 piece = zip(*rows[start : start + _ROWS_AT_ONCE], strict=True)
                 self._run(sql, dict(zip(columns, map(list, piece), strict=True)))
 
-    def begin(self) -> None:
-        """See :meth:`Database.begin`."""
+    def begin(self, *, durable: bool) -> None:
+        """See :meth:`Database.begin`. The server's log is one, too: a commit takes all before it along."""
         self.execute("BEGIN")
         self._in_transaction = True
+        if durable and not self._durable:
+            self.execute("SET LOCAL synchronous_commit = on")
 
     def commit(self) -> None:
         """See :meth:`Database.commit`."""

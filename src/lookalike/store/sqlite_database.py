@@ -84,11 +84,14 @@ class SqliteDatabase(Database):
     Args:
         connection: In autocommit mode (``BEGIN`` is explicit), usable from any thread.
         path: The file.
+        durable: Every commit waits for the disk.
     """
 
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path, *, durable: bool = False) -> None:
         super().__init__(str(path), path)
         self._file = path
+        self._durable = durable
+        self._waits: bool | None = None
         self.connection = connection
 
     def rows(self, sql: str, /, **parameters: object) -> list[Row]:
@@ -128,9 +131,20 @@ class SqliteDatabase(Database):
             except sqlite3.Error as error:
                 raise translate(error, self.shown) from error
 
-    def begin(self) -> None:
-        """See :meth:`Database.begin`. The write lock is taken at once: waiting later could not succeed."""
+    def begin(self, *, durable: bool) -> None:
+        """See :meth:`Database.begin`. The write lock is taken at once: waiting later could not succeed.
+
+        How long a commit waits cannot be changed inside a transaction, and costs a microsecond outside. The
+        write-ahead log is one file, written front to back: with a commit, all before it are on the disk.
+        """
+        self.wait_for_the_disk(durable)
         self.execute("BEGIN IMMEDIATE")
+
+    def wait_for_the_disk(self, durable: bool) -> None:
+        """Say whether commits wait for the disk from here on; those of a durable database always do."""
+        if (wanted := durable or self._durable) is not self._waits:
+            self.execute(f"PRAGMA synchronous = {'FULL' if wanted else 'NORMAL'}")
+            self._waits = wanted
 
     def commit(self) -> None:
         """See :meth:`Database.commit`."""
@@ -200,8 +214,8 @@ def open_sqlite(path: Path, schema: Schema, *, create: bool = True, durable: boo
             path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False, cached_statements=128
         )
         try:
-            database = SqliteDatabase(connection, path)
-            _prepare(database, schema, durable=durable)
+            database = SqliteDatabase(connection, path, durable=durable)
+            _prepare(database, schema)
         except BaseException:
             connection.close()
             raise
@@ -272,7 +286,7 @@ def _check_place(path: Path, what: str, *, create: bool) -> None:
         )
 
 
-def _prepare(database: SqliteDatabase, schema: Schema, *, durable: bool) -> None:
+def _prepare(database: SqliteDatabase, schema: Schema) -> None:
     found_id = database.rows("PRAGMA application_id")[0][0]
     tables = database.rows("SELECT count(*) FROM sqlite_master")[0][0]
     if found_id != schema.application_id and (tables or found_id):
@@ -281,10 +295,10 @@ def _prepare(database: SqliteDatabase, schema: Schema, *, durable: bool) -> None
             got=database.shown,
             remedy="name another file; this one is left as it was",
         )
-    # WAL: readers never wait, and a killed writer leaves whole transactions only. NORMAL: no wait for the
-    # disk at each commit; a power cut may lose the last transactions but never leaves half of one.
+    # WAL: readers never wait, and a killed writer leaves whole transactions only. How long a commit waits is
+    # said at the beginning of each; without waiting, a power cut may take the last ones, never half of one.
     database.execute("PRAGMA journal_mode = WAL")
-    database.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+    database.wait_for_the_disk(False)
     database.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
     if found_id == schema.application_id:
         applied = [name for (name,) in database.rows("SELECT name FROM migrations")]
