@@ -158,8 +158,8 @@ def _print(report: dict[str, Any]) -> None:
         lost, again = len(found["lost"]), len(found["repeated"])
         print(
             f"{found['store']}: {found['runs']} runs in {found['starts']} starts, {found['calls']:,} paid "
-            f"calls, {found['seconds']:.0f} s: {lost} finished episodes lost ({found['cut_off']} more had "
-            f"not reached the disk when the power was cut), {again} paid calls repeated, "
+            f"calls, {found['seconds']:.0f} s: {lost} finished episodes lost ({found['cut_off']} by "
+            f"power cuts), {again} paid calls repeated, "
             f"{found['in_flight']} made again that were in flight, {len(found['wrong'])} other findings"
         )
         for finding in (*found["lost"], *found["repeated"], *found["wrong"]):

@@ -16,7 +16,7 @@ from random import Random
 from faults.bench import EXPERIMENT, RUN_LIMIT_S, Bench, Undisturbed, comparable, read_ledger, sqlite_stores
 from faults.findings import Kill, Outcome, asked_again, lost_episodes
 from faults.processes import Started, kill
-from faults.stores import Held, PostgresStores, SqliteStores
+from faults.stores import Held, PostgresStores, SqliteStores, flushed_bytes
 
 BATCH = 4
 """Calls that one player process may have under way: one for each member of the swarm."""
@@ -211,6 +211,8 @@ class DisturbedRun:
             entry.detail = self._stores.cut_power(self._random)
             self._held = self._stores.read(EXPERIMENT)  # what counts is what the disk still had
             entry.cut_off = before - len(self._held.finished)
+            if entry.cut_off and flushed_bytes(self._stores.log) is not None:
+                self._outcome.lost.append(f"{self._folder.name}: {entry.cut_off} episodes by the power cut")
         if isinstance(self._stores, PostgresStores):
             self._stores.wait_free()
 

@@ -21,7 +21,8 @@ class Kill:
         events: Events the log held then.
         finished: Episodes that had ended by then.
         in_flight: Calls made again afterwards whose answers had not reached the cache.
-        cut_off: Finished episodes that had not reached the disk when the power was cut.
+        cut_off: Finished episodes that the power cut took. Where the kernel tells what is on the disk
+            (Linux 6.5) they are lost ones; elsewhere what the harness cuts may have been there.
         detail: What else is known.
     """
 
