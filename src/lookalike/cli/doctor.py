@@ -18,6 +18,18 @@ from lookalike.cli.options import JsonOption
 from lookalike.cli.output import emit, emit_json, emit_table, say
 
 Status = Literal["ok", "optional", "missing"]
+EXTRAS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
+    (
+        "remote",
+        ("pydantic_ai", "jsonschema"),
+        "models behind APIs",
+        "python -m pip install 'lookalike[remote]'",
+    ),
+    ("export", ("pyarrow", "h5py"), "datasets", "python -m pip install 'lookalike[export]'"),
+    ("visual", ("procgen", "minigrid", "vizdoom"), "games on the screen", "make visual"),
+    ("postgres", ("pg8000",), "a store on a server", "python -m pip install 'lookalike[postgres]'"),
+)
+"""Optional extras: name, the modules it brings, what for, and how to get it. Jericho has its own line."""
 NEEDED_DISK_GIB = 1.0
 REQUIRED = ("adventure", "av", "onnxruntime", "openvino", "openvino-genai", "polars", "rapidocr", "scipy")
 
@@ -41,9 +53,9 @@ class Check:
 
 
 def doctor(as_json: JsonOption = False) -> None:
-    """Check the installation: Python, libraries, the embedded model, video, text reading, games, disk.
+    """Check the installation: Python, libraries, extras, models, keys (set or not), video, games, disk.
 
-    Exits with 2 when something that the commands need is missing.
+    A key is never shown, and nothing is sent. Exits with 2 when something that the commands need is missing.
     """
     checks = examine()
     if as_json:
@@ -64,23 +76,28 @@ def doctor(as_json: JsonOption = False) -> None:
 
 def examine() -> list[Check]:
     """Look at everything; a look that fails is a finding, not an error."""
-    looks: tuple[tuple[str, Callable[[], Check]], ...] = (
+    looks: tuple[tuple[str, Callable[[], Check | list[Check]]], ...] = (
         ("Python", _python),
         ("libraries", _libraries),
+        ("extras", _extras),
         ("embedded model", _embedded_model),
+        ("keys", _keys),
+        ("own models", _own_models),
+        ("price file", _prices),
         ("video", _video),
         ("text reading", _text_reading),
         ("Z-machine", _jericho),
-        ("Zork I", _zork_story),
+        ("games", _games),
         ("disk", _disk),
         ("machine", _machine),
     )
     checks = []
     for name, look in looks:
         try:
-            checks.append(look())
+            found = look()
         except Exception as error:  # any library can fail in its own way here; that is the finding
-            checks.append(Check(name, "missing", f"{type(error).__name__}: {error}", "make install"))
+            found = Check(name, "missing", f"{type(error).__name__}: {error}", "make install")
+        checks += [found] if isinstance(found, Check) else found
     return checks
 
 
@@ -109,6 +126,63 @@ def _embedded_model() -> Check:
 
     status = model_status("embedded")
     return Check("embedded model", "ok" if status.present else "missing", status.detail, status.remedy or "")
+
+
+def _extras() -> list[Check]:
+    checks = []
+    for name, modules, purpose, remedy in EXTRAS:
+        absent = [module for module in modules if importlib.util.find_spec(module) is None]
+        if absent:
+            found = f"for {purpose}; without {', '.join(absent)}"
+            checks.append(Check(f"extra {name}", "optional", found, remedy))
+        else:
+            checks.append(Check(f"extra {name}", "ok", f"for {purpose}"))
+    return checks
+
+
+def _keys() -> list[Check]:
+    """Say which keys are set. A key's value is looked at for being there, and for nothing else."""
+    from lookalike.models.remote.entries import KEYS
+
+    checks = []
+    for back_end, variables in KEYS.items():
+        found = next((name for name in variables if os.environ.get(name, "").strip()), None)
+        if found is not None:
+            checks.append(Check(f"key {back_end}", "ok", f"{found} is set"))
+        else:
+            remedy = f"export {variables[0]}=... for {back_end}:MODEL"
+            checks.append(Check(f"key {back_end}", "optional", f"{' or '.join(variables)} not set", remedy))
+    return checks
+
+
+def _own_models() -> list[Check]:
+    from lookalike.core.errors import UsageError
+    from lookalike.models import model_names, model_status
+    from lookalike.models.remote.entries import models_path
+
+    try:
+        found = [model_status(name) for name in model_names() if name != "embedded"]
+    except UsageError as error:
+        return [Check("own models", "missing", f"{error.what} {error.got or ''}".strip(), error.remedy or "")]
+    if not found:
+        return [Check("own models", "ok", f"none in {models_path()}")]
+    return [
+        Check(f"model {m.name}", "ok" if m.present else "optional", m.detail, m.remedy or "") for m in found
+    ]
+
+
+def _prices() -> Check:
+    from lookalike.core.errors import UsageError
+    from lookalike.models.prices import load_prices, price_path
+
+    if not price_path().is_file():
+        remedy = "write one to limit a run's cost (docs/models.md)"
+        return Check("price file", "optional", f"none at {price_path()}", remedy)
+    try:
+        listed = load_prices()
+    except UsageError as error:
+        return Check("price file", "missing", f"{error.what} {error.got or ''}".strip(), error.remedy or "")
+    return Check("price file", "ok", f"{len(listed.models)} models, in {listed.currency}")
 
 
 def _video() -> Check:
@@ -140,13 +214,16 @@ def _jericho() -> Check:
         return Check("Z-machine", "optional", "jericho is not installed: no Zork", "make zork")
 
 
-def _zork_story() -> Check:
+def _games() -> list[Check]:
     from lookalike.environments.games import list_games
 
-    status = next(game for game in list_games() if game.id == "zork1")
-    if status.ready:
-        return Check("Zork I", "ok", status.detail)
-    return Check("Zork I", "optional", status.detail, "make zork; lookalike games install zork1")
+    remedies = {"zork1": "make zork; lookalike games install zork1"}
+    return [
+        Check(f"game {g.id}", "ok", g.detail)
+        if g.ready
+        else Check(f"game {g.id}", "optional", g.detail, remedies.get(g.id, "lookalike games list"))
+        for g in list_games()
+    ]
 
 
 def _disk() -> Check:

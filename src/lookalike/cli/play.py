@@ -33,6 +33,9 @@ def play(
     reward_model: Annotated[
         Path | None, typer.Option(help="Reward model that `lookalike watch` wrote.")
     ] = None,
+    model: Annotated[
+        str, typer.Option(help="Language model of the players; see `lookalike models list`.")
+    ] = "embedded",
     seed: Annotated[str, typer.Option(metavar="N", help="Seed of the episode.")] = DEFAULT_SEED,
     as_json: JsonOption = False,
 ) -> None:
@@ -45,20 +48,21 @@ def play(
 
     wanted = find_goal(environment, goal)
     played_seed = parse_seed(seed)
-    model = None if reward_model is None else load_reward_model(reward_model)
+    document = None if reward_model is None else load_reward_model(reward_model)
     events: list[Event] = []
     show = events.append if as_json else (show_verdict if player == "human" else show_event)
     if player == "human":
-        ending = _by_hand(wanted, model, seed=played_seed, record=show)
+        ending = _by_hand(wanted, document, seed=played_seed, record=show)
     else:
         from lookalike.experiments import play_episode
 
         ending = play_episode(
             environment,
             goal=goal,
-            condition=condition or ("swarm" if model is None else "swarm+expert"),
+            condition=condition or ("swarm" if document is None else "swarm+expert"),
             player=player,
-            reward_model=model,
+            reward_model=document,
+            model=model,
             seed=played_seed,
             on_event=show,
         )

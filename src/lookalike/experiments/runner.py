@@ -18,6 +18,7 @@ from lookalike.environments.worker import DEFAULT_MEMORY_LIMIT_MB
 from lookalike.experiments.budget import NO_LIMITS, Budget, Budgets, Spent
 from lookalike.experiments.collect import collect, with_plan_errors
 from lookalike.experiments.conditions import ASKS_A_MODEL
+from lookalike.experiments.model_needs import refuse_unfit_model
 from lookalike.experiments.plan_errors import has_plans
 from lookalike.experiments.playing import Playing, interruptible
 from lookalike.experiments.preparation import Advance, Watched, watch_play
@@ -240,6 +241,7 @@ def _start(
 def _check_what_takes_no_time(asked: ResolvedExperiment, out: Path, model: str, options: RunOptions) -> None:
     """Refuse what cannot work before minutes are spent on a recording."""
     _refuse_unknown_prices(asked, model, options.budgets)
+    refuse_unfit_model(model, asked.conditions, asked.spec.environment)
     with open_log(options.store or str(out / "events.sqlite")):
         pass
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from lookalike.core.errors import UsageError
 from lookalike.environments import find_goal
 from lookalike.experiments.conditions import find_condition
+from lookalike.experiments.model_needs import refuse_unfit_model
 from lookalike.experiments.session import Session, SessionSetup
 from lookalike.rewards import RewardModel
 from lookalike.store import EpisodeFailed, EpisodeFinished, EpisodePaused, Event
@@ -20,6 +21,7 @@ def play_episode(
     seed: int,
     player: str = "llm",
     reward_model: RewardModel | None = None,
+    model: str = "embedded",
     on_event: Callable[[Event], None] | None = None,
 ) -> EpisodeFinished | EpisodeFailed | EpisodePaused:
     """Play one episode.
@@ -31,9 +33,11 @@ def play_episode(
         seed: The episode's seed.
         player: ``llm``, or ``random`` for even draws in its place.
         reward_model: Needed by conditions with an expert.
+        model: Language model's name.
         on_event: Called with every event as it happens.
 
     Raises:
+        CapabilityError: The model cannot do what the condition needs.
         UsageError: The condition needs a reward model and there is none.
     """
     chosen = find_condition(condition)
@@ -45,7 +49,8 @@ def play_episode(
             got="no --reward-model",
             remedy="Write one with `lookalike watch`, or choose a condition without an expert (solo, swarm).",
         )
-    session = Session(SessionSetup(environment, reward_model, replay=None, recorded_seeds=()))
+    refuse_unfit_model(model, [chosen], environment)
+    session = Session(SessionSetup(environment, reward_model, replay=None, recorded_seeds=(), model=model))
     try:
         record = on_event or (lambda _: None)
         return session.play(chosen, find_goal(environment, goal), seed=seed, attempt=0, record=record)

@@ -6,6 +6,8 @@ command that it repeats), so its punishments are applied here: what memory says 
 state is not offered to it.
 Without it the model writes freely and its reply is normalised, never interpreted: a reply that is no
 action is asked for once more with the error, and then stands as not executable.
+A model that takes images is shown the current frame beside the text; one that takes none plays by the text,
+and is refused where there is none.
 """
 
 from __future__ import annotations
@@ -15,10 +17,12 @@ import unicodedata
 from collections.abc import Sequence
 
 from lookalike.core.errors import CapabilityError
-from lookalike.core.protocols import Completion, CompletionRequest, LanguageModel
+from lookalike.core.protocols import Completion, CompletionRequest, LanguageModel, Media
 from lookalike.core.seeds import derive_seed
 from lookalike.core.types import Proposal, Role, Situation
+from lookalike.models.capabilities import capabilities_of
 from lookalike.models.rendering import Budget, known_here, remembered_rewards, render
+from lookalike.players.pictures import picture
 
 MAX_ACTION_CHARACTERS = 60
 _BLANKS = re.compile(" +")
@@ -67,15 +71,20 @@ class LanguageModelPlayer:
             seed: Of this step; every role's own seed is derived from it and the role's name.
 
         Raises:
-            CapabilityError: ``admissible`` is on and the situation has no admissible actions.
+            CapabilityError: ``admissible`` is on and the situation has no admissible actions; or there is
+                nothing but a picture to see, and the model takes none.
             ModelError: The model fails.
         """
         if not roles:
             return []
         allowed, left_out = self._allowed(situation)
+        images = self._images(situation)
         rationale = f"not offered, punished here: {', '.join(left_out)}" if left_out else None
         completions = self.model.complete(
-            [self._request(situation, role, allowed, seed=derive_seed(seed, role.name)) for role in roles]
+            [
+                self._request(situation, role, allowed, images, seed=derive_seed(seed, role.name))
+                for role in roles
+            ]
         )
         proposals = [
             _proposal(role, completion, allowed, rationale)
@@ -86,9 +95,9 @@ class LanguageModelPlayer:
             return proposals
         requests = []
         for i in again:
-            error = why_no_action(proposals[i].reply or "", allowed) or ""
+            error = why_no_action(proposals[i].reply or "", allowed) or completions[i].problem or ""
             own_seed = derive_seed(seed, roles[i].name, "again")
-            requests.append(self._request(situation, roles[i], allowed, seed=own_seed, error=error))
+            requests.append(self._request(situation, roles[i], allowed, images, seed=own_seed, error=error))
         for i, completion in zip(again, self.model.complete(requests), strict=True):
             second = _proposal(roles[i], completion, allowed)
             proposals[i] = Proposal(
@@ -126,21 +135,39 @@ class LanguageModelPlayer:
             return offered, ()
         return tuple(action for action in offered if action not in left_out), left_out
 
+    def _images(self, situation: Situation) -> tuple[Media, ...]:
+        """Return the current frame for a model that sees, and nothing for one that reads."""
+        frame, text = situation.observation.frame, situation.observation.text
+        if frame is not None and capabilities_of(self.model).images > 0:
+            return (picture(frame),)
+        if text is None:
+            raise CapabilityError(
+                f"There is nothing to read here, and the model {self.model.name} takes no images.",
+                got=f"a frame without text at step {situation.step}",
+                expected="a model that declares the capability 'images'",
+                remedy="use a vision model, and set capabilities: {images: 1} in models.yaml if this is one",
+            )
+        return ()
+
     def _request(
         self,
         situation: Situation,
         role: Role,
         allowed: tuple[str, ...] | None,
+        images: tuple[Media, ...],
         *,
         seed: int,
         error: str | None = None,
     ) -> CompletionRequest:
         return CompletionRequest(
-            prompt=render(situation, role, self.model.style, budget=self.budget, error=error),
+            prompt=render(
+                situation, role, self.model.style, budget=self.budget, error=error, pictured=bool(images)
+            ),
             temperature=role.temperature,
             seed=seed,
             allowed_replies=allowed,
             max_tokens=self.max_tokens,
+            images=images,
         )
 
 
@@ -179,7 +206,8 @@ def _proposal(
     role: Role, completion: Completion, allowed: tuple[str, ...] | None, rationale: str | None = None
 ) -> Proposal:
     reply = completion.text
-    if why_no_action(reply, allowed) is not None:
+    # Words of a refusal, or half a reply, could read like a command.
+    if completion.problem is not None or why_no_action(reply, allowed) is not None:
         return Proposal(role, None, None, usage=completion.usage, reply=reply)
     action = reply.strip() if allowed is not None and reply.strip() in allowed else normalise_action(reply)
     return Proposal(role, action, completion.probability, rationale, usage=completion.usage)
