@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from web_server import Served, start, stop
+from web_server import PATIENCE_MS, Served, start, stop
 
 from lookalike.core.ids import hash_file
 from lookalike.environments import make_environment
@@ -127,7 +127,8 @@ class Watched:
 @pytest.fixture
 def page(browser: Any) -> Iterator[Any]:
     context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(10_000)
+    # Waits are for conditions: on a machine that has other work they take long, and nothing is proven by it.
+    context.set_default_timeout(PATIENCE_MS)
     watched = Watched(context.new_page())
     yield watched.page
     context.close()

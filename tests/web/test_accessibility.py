@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from web_server import Served
+from web_server import PATIENCE_MS, Served
 
 AXE = Path(
     os.environ.get("AXE_CORE", Path(__file__).parents[2] / ".venv/axe/node_modules/axe-core/axe.min.js")
@@ -46,6 +46,7 @@ def test_no_page_has_a_serious_finding(
     context = browser.new_context(
         viewport={"width": width, "height": 900}, color_scheme=scheme, bypass_csp=True
     )
+    context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
     try:
         addresses = [served.url + path for path in PAGES]
@@ -83,6 +84,7 @@ def test_the_mailed_page_and_a_game_have_none_either(
     finally:
         library.close()
     context = browser.new_context(bypass_csp=True)
+    context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
     try:
         page.goto(f"file://{tmp_path}/run.html")

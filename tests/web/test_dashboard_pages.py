@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from web_server import Served, start, stop
+from web_server import PATIENCE_MS, Served, start, stop
 
 from lookalike.rewards import load_reward_model
 
@@ -28,7 +28,7 @@ def open_episode(served: Served, page: Any, cell: str = "a.cell.won") -> None:
     page.wait_for_selector("#replay[data-shown]")
 
 
-def until(page: Any, expression: str, *, within_s: float = 15.0) -> None:
+def until(page: Any, expression: str, *, within_s: float = PATIENCE_MS / 1000) -> None:
     """Wait for a condition in the page; Playwright's own way is `eval`, which the pages' policy forbids."""
     deadline = time.monotonic() + within_s
     while not page.evaluate(expression):
@@ -213,13 +213,13 @@ def test_a_run_is_followed_while_another_process_writes_it(played: Path, page: A
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        page.get_by_role("link", name="demo/colossal-cave").click(timeout=30_000)
+        page.get_by_role("link", name="demo/colossal-cave").click()
         counts: set[str] = set()
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_MS / 1000
         while time.monotonic() < deadline and "finished" not in page.locator(".facts .status").inner_text():
             counts.add(page.locator(".facts progress").get_attribute("value"))
             page.wait_for_timeout(200)
-        assert run.wait(30) == 0
+        assert run.wait(PATIENCE_MS / 1000) == 0
         page.wait_for_selector(".facts .status.finished")
         assert len(counts) >= 2
         assert page.locator(".facts progress").get_attribute("value") == "160"

@@ -23,7 +23,7 @@ class Clicks:
         self.count = 0
 
     def __call__(self, role: str, name: str) -> None:
-        self.page.get_by_role(role, name=name).first.click(timeout=30_000)
+        self.page.get_by_role(role, name=name).first.click()
         self.count += 1
 
 
@@ -49,7 +49,7 @@ def test_a_strangers_path_from_an_empty_store_to_a_swarm(page: Any, tmp_path: Pa
         click("button", "End and save")
         page.get_by_text("5 commands are saved").wait_for()
         click("button", "Let the expert watch it")
-        page.wait_for_url("**/reward-models/*", timeout=30_000)
+        page.wait_for_url("**/reward-models/*")
         assert "Took the lamp" in page.locator("main").inner_text()
         click("link", "Let the swarm play under it")
         # A person would press the button now; a test has no time for a language model's plays.
@@ -57,9 +57,9 @@ def test_a_strangers_path_from_an_empty_store_to_a_swarm(page: Any, tmp_path: Pa
             page.locator(f"input[name=conditions][value='{name}']").uncheck()
         page.locator("input[name=conditions][value='uniform+expert']").check()
         click("button", "Start the run")
-        page.wait_for_url("**/runs/*", timeout=60_000)
+        page.wait_for_url("**/runs/*")
         assert click.count == 6
-        page.locator(".facts .status.finished").wait_for(timeout=60_000)
+        page.locator(".facts .status.finished").wait_for()
         assert page.locator("a.cell").count() >= 2
         recording = read_recording(next((tmp_path / "recordings").glob("*.jsonl")))
         assert recording.trajectory.actions == WAYS
@@ -83,12 +83,12 @@ def test_a_person_is_a_member_and_the_run_records_who_was_right(
         page.wait_for_url("**/councils/*")
         seen = page.locator("[data-at=state]")
         for number, command in enumerate(("brief", "enter", "get lamp")):
-            page.get_by_text(f"Your turn: step {number},").wait_for(timeout=30_000)
+            page.get_by_text(f"Your turn: step {number},").wait_for()
             assert command in page.locator("[data-at=recommended]").inner_text()
             assert page.locator(".proposal").count() == (0 if number == 0 else 4), "the others' come after"
             page.locator("#command").fill(command)
             page.keyboard.press("Enter")
-        seen.get_by_text("The goal was reached.").wait_for(timeout=30_000)
+        seen.get_by_text("The goal was reached.").wait_for()
         assert page.locator(".proposal", has_text="you").locator(".badge", has_text="right").count() == 1
         page.get_by_role("link", name="who was right").click()
         page.locator("a.cell.won").first.click()
@@ -112,12 +112,12 @@ def test_who_goes_away_leaves_what_was_played(page: Any, tmp_path: Path) -> None
         page.goto(f"{served.url}start?environment=colossal-cave")
         page.select_option("#along-members", "random")
         page.get_by_role("button", name="Take a seat").click()
-        page.get_by_text("Your turn").wait_for(timeout=30_000)
+        page.get_by_text("Your turn").wait_for()
         page.locator("#command").fill("<script>alert(1)</script>")
         page.keyboard.press("Enter")
         page.get_by_role("alert").get_by_text("words only").wait_for()
         page.get_by_role("button", name="Leave").click()
-        page.get_by_text("You left").wait_for(timeout=30_000)
+        page.get_by_text("You left").wait_for()
         page.goto(served.url)
         assert "the person left" in page.locator("main").inner_text()
         page.goto(f"{served.url}play")
@@ -133,7 +133,7 @@ def test_who_goes_away_leaves_what_was_played(page: Any, tmp_path: Path) -> None
 
 def test_a_video_without_text_is_read_when_the_expert_watches(tmp_path: Path, recorded: Path) -> None:
     from lookalike.web.jobs import Job
-    from lookalike.web.pages_rewards import watch_recording
+    from lookalike.web.pages_recordings import watch_recording
     from lookalike.web.state import Dashboard
 
     (tmp_path / "bare.mp4").write_bytes((recorded / "recording.mp4").read_bytes())

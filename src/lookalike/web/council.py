@@ -33,6 +33,7 @@ from lookalike.web import shown
 from lookalike.web.jobs import new_folder
 from lookalike.web.library import Library, key_of
 from lookalike.web.replay import described_event
+from lookalike.web.screen_play import picture_of
 
 MOST_COUNCILS = 2
 TEMPERATURES = (0.2, 0.6, 1.0)
@@ -92,6 +93,7 @@ class Council:
         situation: What the person is asked, where it is their turn.
         last: The last event, as the replay shows it.
         words: How it ended.
+        frame: What is on the screen where it is their turn, as a file and its media type, or ``None``.
         run_key: The run in the pages.
         version: Changes with everything above.
     """
@@ -105,6 +107,7 @@ class Council:
     situation: dict[str, Any] | None = None
     last: dict[str, Any] | None = None
     words: str = ""
+    frame: tuple[bytes, str] | None = None
     version: int = 0
     changed: threading.Condition = field(default_factory=threading.Condition)
 
@@ -242,7 +245,8 @@ class Councils:
             except (EOFError, OSError):
                 break
             if kind == "ask":
-                council.tell(state="your turn", situation=content)
+                situation, frame = content
+                council.tell(state="your turn", situation=situation, frame=frame)
             elif kind == "event":
                 council.tell(last=content, state="thinking")
             elif kind == "ended":
@@ -343,7 +347,14 @@ def _play(pipe: Connection, invitation: Invitation) -> str:
     )
 
     def ask(situation: Situation) -> str:
-        pipe.send(("ask", _question(situation)))
+        frame = situation.observation.frame
+        if frame is not None and not situation.observation.text and invitation.members == "llm":
+            raise UsageError(
+                "The language model sees no pictures, and this game shows nothing else.",
+                got=invitation.environment,
+                remedy="sit down with members that draw evenly",
+            )
+        pipe.send(("ask", (_question(situation), None if frame is None else picture_of(frame))))
         kind, content = pipe.recv()
         if kind == "leave":
             raise LeftError
@@ -386,6 +397,9 @@ def _play_into(
     except (LeftError, EOFError, OSError):
         end = RunFinished(status="stopped", reason="the person left")
         return "You left; what was played stays."
+    except LookalikeError as error:
+        end = RunFinished(status="stopped", reason=error.what)
+        raise
     finally:
         with suppress(LookalikeError):
             log.append(invitation.run_id, [end])
@@ -403,6 +417,7 @@ def _question(situation: Situation) -> dict[str, Any]:
         "actions": [shown.line(a, 60) for a in actions[:_MOST_ACTIONS]] if actions is not None else [],
         "step": situation.step,
         "steps_left": situation.steps_left,
+        "picture": situation.observation.frame is not None,
     }
 
 

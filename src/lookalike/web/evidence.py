@@ -10,6 +10,7 @@ from typing import Any
 from lookalike.core.errors import LookalikeError
 from lookalike.core.types import Demonstration
 from lookalike.recordings import read_recording
+from lookalike.recordings.visual_actions import ActionLog, find_actions, is_action_log, read_actions
 from lookalike.rewards import RewardModel
 from lookalike.web.library import VIDEOS, FoundFile, Library
 
@@ -42,6 +43,19 @@ def text_of(video: Path) -> Path | None:
         return read
     log = video.with_suffix(".jsonl")
     return log if log.is_file() and _header(log).get("format") == "lookalike-recording" else None
+
+
+def actions_of(recording: FoundFile) -> ActionLog | None:
+    """Return the actions of a play on the screen: those beside its video, or a log that was not filmed yet.
+
+    Raises:
+        RecordingError: They cannot be read.
+    """
+    path = recording.path
+    if path.suffix.lower() in VIDEOS:
+        beside = find_actions(path)
+        return read_actions(beside) if beside is not None else None
+    return read_actions(path) if path.suffix == ".jsonl" and is_action_log(path) else None
 
 
 def demonstration_of(recording: FoundFile) -> tuple[Demonstration | None, str | None, bool]:

@@ -10,14 +10,17 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import lookalike
-from lookalike.core.errors import LookalikeError
+from lookalike.core.errors import LookalikeError, UnknownNameError
 from lookalike.core.types import Usage
+from lookalike.environments import find_goal
 from lookalike.experiments.collect import paused_result
+from lookalike.experiments.conditions import Condition, ExperimentSpec
 from lookalike.experiments.resolved import ResolvedExperiment, resolve_again
 from lookalike.experiments.results import (
     CreatedWith,
@@ -101,6 +104,34 @@ class Figures:
         return None if self.result is None else main_row(self.result)
 
 
+def _asked(configuration: Mapping[str, Any]) -> ResolvedExperiment:
+    """Return what a run was asked to play; one that is of no experiment (a person's council) says it itself.
+
+    Raises:
+        LookalikeError: Its experiment, environment or goals are not known here.
+        KeyError: The configuration does not say what is needed.
+    """
+    try:
+        return resolve_again(configuration)
+    except UnknownNameError:
+        environment = configuration.get("environment")
+        if configuration.get("experiment") != "play-along" or not isinstance(environment, str):
+            raise
+    conditions = tuple(Condition.model_validate(entry) for entry in configuration["conditions"])
+    goals = tuple(find_goal(environment, str(name)) for name in configuration["goals"])
+    seeds = tuple(int(seed) for seed in configuration["seeds"])
+    spec = ExperimentSpec(
+        name="play-along",
+        description="a person among the members",
+        environment=environment,
+        recording="",
+        seeds=",".join(map(str, seeds)),
+        goals=tuple(goal.name for goal in goals),
+        conditions=tuple(condition.name for condition in conditions),
+    )
+    return ResolvedExperiment(spec, goals, seeds, conditions)
+
+
 class _Follower:
     """Keeps one run's figures up to date."""
 
@@ -127,7 +158,7 @@ class _Follower:
     def _begin(self, run: FoundRun) -> Figures:
         figures = Figures(run.log.configuration(run.run_id))
         try:
-            figures.asked = resolve_again(figures.configuration)
+            figures.asked = _asked(figures.configuration)
         except LookalikeError as error:
             figures.trouble = error.what
         except (KeyError, TypeError, ValueError) as error:

@@ -10,7 +10,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +29,7 @@ _MOST_FILES = 20_000
 _MOST_DOCUMENTS = 32
 _LOOK_AGAIN_S = 1.5
 _MODEL_MARK = b"lookalike/reward-model"
-_RECORDING_MARK = b"lookalike-recording"
+_RECORDING_MARKS = (b"lookalike-recording", b"lookalike-frame-actions")
 
 
 def key_of(*parts: str) -> str:
@@ -185,7 +185,7 @@ class Library:
             if f.path.suffix.lower() in TEXTS:
                 if f.path.with_suffix("") in videos or f.path.name == "demonstration.jsonl":
                     continue
-                if f.path.suffix == ".jsonl" and self._kind(f, _RECORDING_MARK) is None:
+                if f.path.suffix == ".jsonl" and self._kind(f, *_RECORDING_MARKS) is None:
                     continue
                 if f.path.suffix == ".txt" and RECORDINGS_FOLDER not in f.path.parts:
                     continue  # any text could be a transcript; those put among the recordings are
@@ -198,7 +198,7 @@ class Library:
         Raises:
             StoreError: There is none with that key.
         """
-        return _by_key(self.reward_models(), key, "reward model")
+        return self._by_key(self.reward_models, key, "reward model")
 
     def document(self, file: FoundFile) -> RewardModel:
         """Return a reward model, read once for each state of its file.
@@ -223,7 +223,7 @@ class Library:
         Raises:
             StoreError: There is none with that key.
         """
-        return _by_key(self.recordings(), key, "recording")
+        return self._by_key(self.recordings, key, "recording")
 
     def found_file(self, path: Path) -> FoundFile | None:
         """Return a file of this folder as the lists name it; ``None`` where it is not below the folder."""
@@ -244,7 +244,20 @@ class Library:
 
     def forget(self) -> None:
         """Look at the folder again at the next question: something was made."""
-        self._files = (0.0, [])
+        with self._lock:  # a listing that is being made is older than what was made
+            self._files = (0.0, [])
+
+    def _by_key(self, listing: Callable[[], list[FoundFile]], key: str, what: str) -> FoundFile:
+        """Find a file by its key; the folder is looked at again before it is said that there is none."""
+        for looked_again in (False, True):
+            for file in listing():
+                if file.key == key:
+                    return file
+            if not looked_again:
+                self.forget()
+        raise StoreError(
+            f"There is no such {what} here (any more).", remedy="go back to the list, and look there"
+        )
 
     def _browsers(self) -> Iterator[tuple[str, Browser]]:
         for where in self._stores():
@@ -276,12 +289,13 @@ class Library:
         found = [file for path in wanted if (file := self.found_file(path)) is not None]
         return sorted(found, key=lambda f: (-f.modified, f.name))
 
-    def _kind(self, file: FoundFile, mark: bytes) -> str | None:
+    def _kind(self, file: FoundFile, *marks: bytes) -> str | None:
         state = (str(file.path), file.modified, file.size)
         if state not in self._kinds:
             try:
                 with file.path.open("rb") as opened:
-                    self._kinds[state] = "ours" if mark in opened.read(1000) else None
+                    head = opened.read(1000)
+                    self._kinds[state] = "ours" if any(mark in head for mark in marks) else None
             except OSError:
                 return None
         return self._kinds[state]
@@ -304,12 +318,3 @@ class Library:
             files = [f for f in files if not f.is_symlink() or f.resolve().is_relative_to(self.folder)]
             self._files = (time.monotonic(), files)
             return files
-
-
-def _by_key(files: list[FoundFile], key: str, what: str) -> FoundFile:
-    for file in files:
-        if file.key == key:
-            return file
-    raise StoreError(
-        f"There is no such {what} here (any more).", remedy="go back to the list, and look there"
-    )

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from lookalike.core.errors import LookalikeError, UsageError
 from lookalike.environments import load_goals
+from lookalike.environments.levels import FIRST_EVALUATION_LEVEL, has_levels
 from lookalike.experiments import find_condition, find_experiment, list_experiments
-from lookalike.web import shown
+from lookalike.web import offered, screen_play, shown
 from lookalike.web.jobs import Job, new_folder
 from lookalike.web.library import key_of
-from lookalike.web.recorder import draw_video
+from lookalike.web.recorder import make_video
 from lookalike.web.state import Dashboard
 
 MOST_SEEDS = 200
@@ -23,7 +26,12 @@ _LONG_POLL_S = 15.0
 def play_page(dashboard: Dashboard, request: Request) -> Response:
     """Show the page on which a game is played by keyboard."""
     del request
-    return dashboard.page("play.html.j2", environments=dashboard.games.offered())
+    return dashboard.page(
+        "play.html.j2",
+        typed=offered.typed_games(),
+        on_screen=offered.screen_games(),
+        missing=offered.missing_families(),
+    )
 
 
 def start_game(dashboard: Dashboard, request: Request) -> Any:
@@ -35,7 +43,11 @@ def start_game(dashboard: Dashboard, request: Request) -> Any:
     game = dashboard.games.start(
         str(body.get("environment")), seed=seed, licence=str(body.get("licence") or "unknown")
     )
-    return {**game.state(), "how_to_play": shown.text(game.environment.how_to_play, 4000)}
+    return {
+        **game.state(),
+        "how_to_play": shown.text(game.environment.how_to_play, 4000),
+        "keys": screen_play.keys_for(game.actions()) if game.on_screen else None,
+    }
 
 
 def command(dashboard: Dashboard, request: Request) -> Any:
@@ -49,6 +61,17 @@ def command(dashboard: Dashboard, request: Request) -> Any:
     return game.state(since=len(game.turns) - 1)
 
 
+def game_frame(dashboard: Dashboard, request: Request) -> Response:
+    """Answer what is on a game's screen."""
+    return _picture(dashboard.games.game(request.path_params["game"]).frame)
+
+
+def _picture(found: tuple[bytes, str] | None) -> Response:
+    if found is None:
+        raise HTTPException(404, "There is no picture to look at.")
+    return Response(found[0], media_type=found[1])
+
+
 def game_state(dashboard: Dashboard, request: Request) -> Any:
     """Answer a game that is being played: for a page that was opened again."""
     return dashboard.games.game(request.path_params["game"]).state()
@@ -56,20 +79,11 @@ def game_state(dashboard: Dashboard, request: Request) -> Any:
 
 def finish(dashboard: Dashboard, request: Request) -> Any:
     """End a game; its recording is kept and its video drawn."""
-    log, commands = dashboard.games.finish(request.path_params["game"])
+    game = dashboard.games.finish(request.path_params["game"])
+    log, commands = game.log.path, len(game.turns) - 1
     if commands == 0:
         return {"kept": False}
-    video = key_of(str(log.with_suffix(".mp4").resolve()))
-
-    def work(job: Job) -> tuple[str, str]:
-        def advance(fraction: float) -> None:
-            job.fraction, job.words = fraction, "drawing the video"
-
-        draw_video(log, advance)
-        job.link = "See the recording"
-        return f"{commands} commands recorded", f"/recordings/{video}"
-
-    job = dashboard.jobs.work(f"Recording {log.name}", work)
+    job = _make_video(dashboard, log, f"{commands} commands recorded", played=game.asked)
     found = dashboard.library.found_file(log)
     return {
         "kept": True,
@@ -77,8 +91,33 @@ def finish(dashboard: Dashboard, request: Request) -> Any:
         "file": log.name,
         "job": job.key,
         "recording": found.key if found is not None else None,
-        "video": video,
+        "video": _key_of_video(log),
+        "on_screen": game.on_screen,
     }
+
+
+def _key_of_video(log: Path) -> str:
+    return key_of(str(log.with_suffix(".mp4").resolve()))
+
+
+def _make_video(dashboard: Dashboard, log: Path, words: str, *, played: str | None = None) -> Job:
+    def work(job: Job) -> tuple[str, str]:
+        def advance(fraction: float) -> None:
+            job.fraction, job.words = fraction, "making the video"
+
+        make_video(log, advance, played=played)
+        job.link = "See the recording"
+        return words, f"/recordings/{_key_of_video(log)}"
+
+    return dashboard.jobs.work(f"Recording {log.name}", work)
+
+
+def film(dashboard: Dashboard, request: Request) -> Any:
+    """Make the video of a recording that has only its actions: its play was cut off."""
+    file = dashboard.library.recording(request.path_params["recording"])
+    if not screen_play.waits_for_film(file.path):
+        raise UsageError("This recording needs no film.", got=shown.line(file.name))
+    return _make_video(dashboard, file.path, "filmed").as_dict()
 
 
 def job_state(dashboard: Dashboard, request: Request) -> Any:
@@ -104,22 +143,25 @@ def start_page(dashboard: Dashboard, request: Request) -> Response:
         "environment"
     )
     experiments = _experiments()
-    if environment not in experiments:
-        environment = models[0][1] if models and models[0][1] in experiments else next(iter(experiments))
-    spec = find_experiment(experiments[environment])
+    playable = [*experiments, *(e for e in offered.games_with_goals() if e not in experiments)]
+    if environment not in playable:
+        environment = models[0][1] if models and models[0][1] in playable else playable[0]
     fitting = [f for f, e in models if e == environment]
     if chosen is None and fitting:
         chosen = fitting[0].key
+    played = environment in experiments
     return dashboard.page(
         "start.html.j2",
         environment=environment,
-        environments=list(experiments),
-        experiment=spec,
+        environments=playable,
+        experiment=find_experiment(experiments[environment]) if played else None,
         goals=load_goals(environment),
         conditions=[find_condition(name) for name in _conditions(environment)],
         models=fitting,
         chosen=chosen,
         without=models and not fitting,
+        seed=FIRST_EVALUATION_LEVEL if has_levels(environment) else 1000,
+        on_screen=environment in offered.screen_games(),
     )
 
 
@@ -236,6 +278,11 @@ def council_state(dashboard: Dashboard, request: Request) -> Any:
     return council.as_dict(after=seen, patience_s=_LONG_POLL_S)
 
 
+def council_frame(dashboard: Dashboard, request: Request) -> Response:
+    """Answer the picture that the person is asked about."""
+    return _picture(dashboard.councils.council(request.path_params["council"]).frame)
+
+
 def propose(dashboard: Dashboard, request: Request) -> Any:
     """Give the person's proposal."""
     key = request.path_params["council"]
@@ -253,6 +300,8 @@ ROUTES = (
     ("/api/games/{game}", ["GET"], game_state),
     ("/api/games/{game}/command", ["POST"], command),
     ("/api/games/{game}/finish", ["POST"], finish),
+    ("/api/games/{game}/frame", ["GET"], game_frame),
+    ("/api/recordings/{recording}/film", ["POST"], film),
     ("/api/jobs/{job}", ["GET"], job_state),
     ("/api/jobs/{job}/stop", ["POST"], stop_job),
     ("/start", ["GET"], start_page),
@@ -261,6 +310,7 @@ ROUTES = (
     ("/api/councils", ["POST"], start_council),
     ("/councils/{council}", ["GET"], council_page),
     ("/api/councils/{council}", ["GET"], council_state),
+    ("/api/councils/{council}/frame", ["GET"], council_frame),
     ("/api/councils/{council}/propose", ["POST"], propose),
     ("/api/councils/{council}/leave", ["POST"], leave),
 )

@@ -94,7 +94,7 @@ def run_values(
         "recording": recording,
         "conditions": own,
         "condition": condition,
-        "grid": _grid(figures, condition) if condition else None,
+        "grid": _grid(figures, condition, going=run.status == "running") if condition else None,
         "failures": [
             (figures.numbers.get(_key(e)), e)
             for e in (result.episodes if result else ())
@@ -110,7 +110,7 @@ def _key(episode: Any) -> EpisodeKey:
     )
 
 
-def _grid(figures: Figures, condition: str) -> dict[str, Any]:
+def _grid(figures: Figures, condition: str, *, going: bool) -> dict[str, Any]:
     """Return the episodes of a condition: a line a goal, a cell a seed, each a link to its replay."""
     result, asked = figures.result, figures.asked
     assert result is not None  # noqa: S101 - there are conditions
@@ -137,9 +137,10 @@ def _grid(figures: Figures, condition: str) -> dict[str, Any]:
             cells.setdefault((key.goal, key.seed), []).append(
                 {
                     "number": playing.entry.number,
-                    "state": "playing",
+                    "state": "playing" if going else "left",
                     "attempt": key.attempt,
-                    "words": f"{key.goal}, seed {key.seed}: going on, {playing.events} events so far",
+                    "words": f"{key.goal}, seed {key.seed}: {'going on' if going else 'broken off'}, "
+                    f"{playing.events} events so far",
                 }
             )
     return {

@@ -1,7 +1,8 @@
 """Games played in the page: each command goes to the game and into a recording's log before it is answered.
 
 The log is written line by line, as `lookalike record` does, so nothing is lost where the browser, the page
-or this server goes away. The video is drawn from it when the play ends.
+or this server goes away. The video is made from it when the play ends: drawn as a terminal, or filmed where
+the game is played on the screen.
 """
 
 from __future__ import annotations
@@ -15,14 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from lookalike.core.errors import CapabilityError, LookalikeError, UsageError
-from lookalike.core.protocols import Environment
-from lookalike.environments import environment_ids, make_environment
-from lookalike.environments.registry import environment_description
+from lookalike.core.protocols import Environment, StepResult
+from lookalike.core.types import Observation
+from lookalike.environments import make_environment
+from lookalike.environments.levels import has_levels, require_part
 from lookalike.recordings.jsonl import LogEvent, LogHeader, LogWriter
 from lookalike.recordings.recorder import Pace, render_video
 from lookalike.recordings.text_safety import clean_command, clean_observation
-from lookalike.web import shown
+from lookalike.web import screen_play, shown
 from lookalike.web.library import RECORDINGS_FOLDER, Library
+from lookalike.web.screen_play import ActionsWriter
 
 MOST_GAMES = 4
 MOST_COMMANDS = 5_000
@@ -39,45 +42,65 @@ class Game:
 
     Attributes:
         key: Names it in addresses.
-        environment: The game.
-        log: Its recording.
+        asked: The environment's id as it was asked for.
+        environment: The game; drawn larger than it is recorded, where that can be.
+        log: Its recording: what was seen and typed, or the actions of a play on the screen.
         seed: What it was started with.
         turns: What was seen and typed so far: (command or ``None``, answer).
+        frame: What is on the screen, as a file and its media type; ``None`` in a game of words.
         ended: The game is over.
         score: The game's own, or ``None``.
     """
 
     key: str
+    asked: str
     environment: Environment
-    log: LogWriter
+    log: LogWriter | ActionsWriter
     seed: int
     started: float
     touched: float
     turns: list[tuple[str | None, str]] = field(default_factory=list)
+    frame: tuple[bytes, str] | None = None
     ended: bool = False
     truncated: bool = False
     score: float | None = None
     closed: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
 
+    @property
+    def on_screen(self) -> bool:
+        """Whether it is looked at, and played by keys."""
+        return isinstance(self.log, ActionsWriter)
+
     def state(self, *, since: int = 0) -> dict[str, Any]:
         """Return what the page shows, from a turn on."""
-        listed = "admissible_actions" in self.environment.capabilities and not self.ended and not self.closed
+        turns = self.turns[max(since, len(self.turns) - 1) if self.on_screen else since :]
         return {
             "key": self.key,
             "turns": [
                 {"command": None if c is None else shown.line(c), "text": shown.text(text)}
-                for c, text in self.turns[since:]
+                for c, text in turns
             ],
             "count": len(self.turns),
+            "frame": None if self.frame is None else len(self.turns),
             "ended": self.ended,
             "score": self.score,
-            "actions": [
-                shown.line(a, 60) for a in self.environment.admissible_actions()[:_GAMES_WITHOUT_LIST]
-            ]
-            if listed
-            else [],
+            "actions": [shown.line(a, 60) for a in self.actions()[:_GAMES_WITHOUT_LIST]],
         }
+
+    def actions(self) -> tuple[str, ...]:
+        """Return what can be done, where the game says so; nothing once it is over."""
+        listed = "admissible_actions" in self.environment.capabilities and not self.ended and not self.closed
+        return self.environment.admissible_actions() if listed else ()
+
+    def see(self, observation: Observation, command: str | None) -> str:
+        """Take in what is seen now; return its text."""
+        text = clean_observation(observation.text or "")
+        self.turns.append((command, text))
+        if self.on_screen and observation.frame is not None:
+            self.frame = screen_play.picture_of(observation.frame)
+        self.score = _score(self.environment)
+        return text
 
 
 class Games:
@@ -94,18 +117,15 @@ class Games:
         self._games: dict[str, Game] = {}
         self._lock = threading.Lock()
 
-    def offered(self) -> list[dict[str, str]]:
-        """Return the environments that can be played here by typing."""
-        return [{"id": name, "description": environment_description(name)} for name in environment_ids()]
-
     def start(self, environment: str, *, seed: int, licence: str) -> Game:
         """Start a game.
 
         Raises:
             UnknownNameError: There is no such environment.
-            UsageError: Too many games, a seed below 0, or a licence that is no SPDX expression.
+            UsageError: Too many games, a seed below 0 or of a level that is kept for judging, or a licence
+                that is no SPDX expression.
             GameError: It cannot be started.
-            CapabilityError: It has no text.
+            CapabilityError: It shows nothing.
         """
         if not 0 <= seed < 2**31:
             raise UsageError("A seed is a whole number from 0.", got=seed)
@@ -115,6 +135,8 @@ class Games:
                 got=shown.line(licence),
                 expected="e.g. CC0-1.0",
             )
+        if has_levels(environment):
+            require_part((seed,), "recording")
         self._end_idle()
         with self._lock:
             if len(self._games) >= MOST_GAMES:
@@ -124,25 +146,29 @@ class Games:
                     expected=f"at most {MOST_GAMES} at once",
                     remedy="end one of them first",
                 )
-        game = make_environment(environment)
+        game = make_environment(screen_play.sharper(environment))
         try:
-            if "text" not in game.capabilities:
+            if not game.capabilities & {"text", "frames"}:
                 raise CapabilityError(
-                    "This environment has no text to play by.",
+                    "This environment shows neither text nor a picture.",
                     got=environment,
-                    remedy="choose one that is played by typing",
+                    remedy="choose another one",
                 )
-            text = clean_observation(game.reset(seed=seed).text or "")
+            first = game.reset(seed=seed)
             path = self._new_path(environment)
-            log = LogWriter(path, LogHeader(game.id, seed, "human", licence))
+            log: LogWriter | ActionsWriter
+            if first.frame is not None:
+                log = ActionsWriter(path, environment=environment, seed=seed, licence=licence)
+            else:
+                log = LogWriter(path, LogHeader(game.id, seed, "human", licence))
         except BaseException:
             game.close()
             raise
         now = self._clock()
-        started = Game(path.stem, game, log, seed, started=now, touched=now)
-        log.append(LogEvent("observation", 0.0, text))
-        started.turns.append((None, text))
-        started.score = _score(game)
+        started = Game(path.stem, environment, game, log, seed, started=now, touched=now)
+        text = started.see(first, None)
+        if isinstance(log, LogWriter):
+            log.append(LogEvent("observation", 0.0, text))
         with self._lock:
             self._games[started.key] = started
         return started
@@ -181,34 +207,46 @@ class Games:
         with game.lock:
             if game.ended or game.closed:
                 raise UsageError("This game is over.", remedy="finish the recording, or start another game")
-            if len(game.turns) > MOST_COMMANDS:
-                raise UsageError("This recording is long enough.", got=f"{MOST_COMMANDS} commands")
+            most = screen_play.MOST_ACTIONS if game.on_screen else MOST_COMMANDS
+            if len(game.turns) > most:
+                raise UsageError("This recording is long enough.", got=f"{most} commands")
             now = game.touched = self._clock()
-            at = now - game.started
-            earliest = game.log.events[-1].time_s or 0.0
-            began = max(earliest, at - min(max(typing_s, Pace().typing_s), 120.0))
-            result = game.environment.step(command)
-            answer = clean_observation(result.observation.text or "")
-            game.log.append(LogEvent("action", at, command, typing_s=began))
-            game.log.append(
-                LogEvent("observation", self._clock() - game.started, answer, reward=result.env_reward)
-            )
-            game.turns.append((command, answer))
-            game.ended = result.terminated or result.truncated
-            game.truncated = result.truncated
-            game.score = _score(game.environment)
+            if isinstance(game.log, ActionsWriter):
+                self._act(game, game.log, command)
+            else:
+                self._type(game, game.log, command, typing_s, at=now - game.started)
         return game
 
-    def finish(self, key: str) -> tuple[Path, int]:
-        """End a game and keep its recording, where something was played.
+    def _type(self, game: Game, log: LogWriter, command: str, typing_s: float, *, at: float) -> None:
+        earliest = log.events[-1].time_s or 0.0
+        began = max(earliest, at - min(max(typing_s, Pace().typing_s), 120.0))
+        result = game.environment.step(command)
+        log.append(LogEvent("action", at, command, typing_s=began))
+        text = self._take_in(game, command, result)
+        log.append(LogEvent("observation", self._clock() - game.started, text, reward=result.env_reward))
 
-        Returns:
-            The log, and how many commands it has. An empty one is removed.
-        """
+    def _act(self, game: Game, log: ActionsWriter, command: str) -> None:
+        known = game.actions()
+        if known and command not in known:
+            raise UsageError(
+                "There is no such action.", got=shown.line(command, 60), expected=", ".join(known)
+            )
+        result = game.environment.step(command)
+        log.append(command, result.env_reward)
+        self._take_in(game, command, result)
+
+    def _take_in(self, game: Game, command: str, result: StepResult) -> str:
+        game.ended = result.terminated or result.truncated
+        game.truncated = result.truncated
+        return game.see(result.observation, command)
+
+    def finish(self, key: str) -> Game:
+        """End a game and keep its recording, where something was played; an empty one is removed."""
         game = self.game(key)
         with self._lock:
             self._games.pop(key, None)
-        return self._finish(game)
+        self._finish(game)
+        return game
 
     def close(self) -> None:
         """End all games; what was played is kept."""
@@ -217,28 +255,32 @@ class Games:
         for game in games:
             self._finish(game)
 
-    def _finish(self, game: Game) -> tuple[Path, int]:
+    def _finish(self, game: Game) -> None:
         with game.lock:
-            commands = len(game.turns) - 1
             if not game.closed:
                 game.closed = True
-                parts = [] if game.score is None else [f"{game.score:g} points"]
-                if game.ended:
-                    parts.append("game over")
-                end = LogEvent(
-                    "end",
-                    self._clock() - game.started,
-                    terminated=game.ended and not game.truncated,
-                    truncated=game.truncated,
-                    outcome=", ".join(parts) or None,
-                )
-                with game.log:
-                    game.log.append(end)
+                if isinstance(game.log, ActionsWriter):
+                    game.log.close()
+                else:
+                    self._end(game, game.log)
                 game.environment.close()
-            if commands == 0:
+            if len(game.turns) <= 1:
                 game.log.path.unlink(missing_ok=True)
         self._library.forget()
-        return game.log.path, commands
+
+    def _end(self, game: Game, log: LogWriter) -> None:
+        parts = [] if game.score is None else [f"{game.score:g} points"]
+        if game.ended:
+            parts.append("game over")
+        end = LogEvent(
+            "end",
+            self._clock() - game.started,
+            terminated=game.ended and not game.truncated,
+            truncated=game.truncated,
+            outcome=", ".join(parts) or None,
+        )
+        with log:
+            log.append(end)
 
     def _end_idle(self) -> None:
         now = self._clock()
@@ -261,12 +303,20 @@ class Games:
         return path
 
 
-def draw_video(log: Path, progress: Callable[[float], None]) -> Path:
-    """Draw a recording's video beside its log.
+def make_video(log: Path, progress: Callable[[float], None], *, played: str | None = None) -> Path:
+    """Make a recording's video beside its log: drawn as a terminal, or filmed by playing it again.
+
+    Args:
+        log: What was typed, or the actions of a play on the screen.
+        progress: Called with the finished fraction, 0 to 1.
+        played: The environment, where it was played here just now.
 
     Raises:
-        RecordingError: It cannot be drawn; the log is a recording all the same.
+        RecordingError: It cannot be made; the log stays.
+        GameError: The game cannot be started again.
     """
+    if screen_play.waits_for_film(log):
+        return screen_play.film(log, progress, known=played)
     video = log.with_suffix(".mp4")
     render_video(log, video, progress=progress)
     return video

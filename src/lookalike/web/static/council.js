@@ -1,5 +1,6 @@
 // The council as its human member sees it: asked first, told the others' proposals after.
 import { ask, el, worth } from "./dom.js";
+import { actionButtons } from "./keys.js";
 
 const root = document.querySelector("#council");
 const api = root.dataset.api;
@@ -15,10 +16,14 @@ function turn(state) {
   if (mine) {
     at("goal").textContent = s.goal;
     at("observation").textContent = s.observation;
+    at("observation").hidden = !s.observation && s.picture;
+    at("screen").hidden = !s.picture;
+    if (s.picture) at("frame").src = `${api}/frame?n=${state.version}`;
     at("recommended").hidden = !s.recommended.length;
     at("recommended").textContent = `The expert recommends: ${s.recommended.join(", ")}`;
     at("listed").hidden = !s.actions.length;
-    at("buttons").replaceChildren(...s.actions.map((a) => el("button", { type: "button", onclick: () => propose(a) }, a)));
+    at("buttons").replaceChildren(...actionButtons(s.actions, {}, propose));
+    if (s.picture) at("listed").open = true;
     root.querySelector("#actions").replaceChildren(...s.actions.map((a) => el("option", { value: a })));
     at("state").textContent = `Your turn: step ${s.step}, ${s.steps_left} left.`;
     if (!document.activeElement || document.activeElement === document.body) input.focus();
@@ -43,7 +48,7 @@ function last(item) {
     el("span", {}, p.verdict ? worth(p.verdict.value) : null)));
   const fell = item.verdict ? el("p", {}, "Reward: ", worth(item.verdict.value), ` ${item.verdict.feedback}`) : null;
   at("last").replaceChildren(el("p", {}, `Step ${item.step}: `, el("span.action", {}, item.decision ?? "nothing")), ...list,
-    ...[fell].filter(Boolean), el("h3", {}, "What followed"), el("div.observation", {}, item.next_observation ?? ""));
+    ...[fell].filter(Boolean), ...(item.next_observation ? [el("h3", {}, "What followed"), el("div.observation", {}, item.next_observation)] : []));
 }
 
 async function propose(action) {

@@ -53,6 +53,12 @@ async function drawProgress() {
 root.querySelector("#model")?.addEventListener("change", () => drawProgress().catch(() => {}));
 drawProgress().catch(() => {});
 
+root.querySelector('[data-do="film"]')?.addEventListener("click", async (event) => {
+  event.target.disabled = true;
+  try { await follow(await ask(`${api}/film`, {}), at("job"), { go: true }); } catch (error) { at("job").replaceChildren(el("span.bad-ink", {}, error.message)); }
+  event.target.disabled = false;
+});
+
 root.querySelector('[data-do="watch"]')?.addEventListener("click", async (event) => {
   event.target.disabled = true;
   try {

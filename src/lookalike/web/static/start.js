@@ -16,7 +16,7 @@ function fit() {
 model.addEventListener("change", fit);
 fit();
 
-root.querySelector('[data-do="run"]').addEventListener("click", async (event) => {
+root.querySelector('[data-do="run"]')?.addEventListener("click", async (event) => {
   event.target.disabled = true;
   const place = at("state");
   try {
