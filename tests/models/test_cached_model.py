@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from lookalike.core.errors import ModelError, StoreError
+from lookalike.core.errors import DamagedResponseError, ModelError, StoreLostError
 from lookalike.core.protocols import Completion, CompletionRequest, Media
 from lookalike.core.types import Usage
 from lookalike.models.cached import CachedModel, response_key
@@ -99,7 +99,7 @@ def test_a_cache_that_finds_its_own_damage_is_asked_again_too() -> None:
     class Broken(Memory):
         def get(self, key: str, default: Any = None) -> bytes | None:
             if key == damaged:
-                raise StoreError("A response in the cache is damaged.")
+                raise DamagedResponseError("A response in the cache is damaged.")
             return super().get(key)
 
     damaged = response_key("m", REQUEST)
@@ -109,6 +109,17 @@ def test_a_cache_that_finds_its_own_damage_is_asked_again_too() -> None:
     model._cache.put(damaged, b"damaged")
     texts = [model.complete([REQUEST])[0].text for _ in range(3)]
     assert texts == ["reply 0"] * 3
+
+
+def test_a_cache_that_cannot_be_read_is_no_reason_to_pay_twice() -> None:
+    class Lost(Memory):
+        def get(self, key: str, default: Any = None) -> bytes | None:
+            raise StoreLostError("The connection to the database server was lost.")
+
+    inner = Counting()
+    with pytest.raises(StoreLostError):
+        CachedModel(inner, Lost()).complete([REQUEST])
+    assert inner.requests == []
 
 
 def test_each_response_is_on_disk_before_it_is_handed_on(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from stored_events import SPEC, finished, intact, key, started, stepped
 
 from lookalike.core.errors import RunHeldError, StoreError
-from lookalike.store import EventLog, open_log
+from lookalike.store import EventLog, open_log, open_response_cache
 from lookalike.store.location import read_location
 
 
@@ -214,3 +214,22 @@ def test_what_ends_an_episode_is_on_the_servers_disk_when_append_returns(log, lo
             log.append("r", [finished(seed)])
             assert waiting() == 0
     assert max(behind) > 0  # a step does not wait
+
+
+def test_a_response_survives_a_cut_connection(location):
+    """It was paid for: it is put again over a new connection, and what is there is found."""
+
+    def cut_cache():
+        (pid,) = cache._database.rows("SELECT pg_backend_pid()")[0]
+        with EventLog(location) as other:
+            other._database.rows("SELECT pg_terminate_backend(:pid, 5000)", pid=pid)
+
+    with open_response_cache(location, paid=True) as cache:
+        cache.put("a", b"1")
+        cut_cache()
+        cache.put("b", b"2")
+    with open_response_cache(location, paid=True) as cache:
+        cut_cache()
+        assert cache.get("a") == b"1"
+        assert cache.get("b") == b"2"
+        assert cache.get("c") is None

@@ -131,5 +131,13 @@ class StoreError(LookalikeError):
     """The event log cannot be read or written."""
 
 
+class StoreLostError(StoreError):
+    """The connection to a database server was lost; what was asked for may work again at the next call."""
+
+
+class DamagedResponseError(StoreError):
+    """One stored response is not what was stored; the others of its cache are not concerned."""
+
+
 class RunHeldError(StoreError):
     """A run that another process plays just now; the error names the holder."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
-from lookalike.core.errors import ModelCancelledError, StoreError
+from lookalike.core.errors import DamagedResponseError, ModelCancelledError
 from lookalike.core.ids import canonical_json, hash_bytes, hash_json
 from lookalike.core.protocols import Completion, CompletionRequest, LanguageModel, PromptStyle, ResponseCache
 from lookalike.core.types import Usage
@@ -148,7 +148,7 @@ class CachedModel:
             place = key if damaged == 0 else hash_json([key, damaged])
             try:
                 data = self._cache.get(place)
-            except StoreError:
+            except DamagedResponseError:  # nothing else: what cannot be read now may be there all the same
                 continue
             if data is None:
                 return None, place

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from lookalike.core.errors import StoreError
+from lookalike.core.errors import StoreError, StoreLostError
 from lookalike.store.database import (
     Database,
     Holder,
@@ -289,8 +289,8 @@ class PostgresDatabase(Database):
                 raise held_error(run_id, holder, self.shown)
             time.sleep(0.05)  # the server may not have noticed yet that our old session has ended
 
-    def _lost(self, why: str) -> StoreError:
-        return StoreError(
+    def _lost(self, why: str) -> StoreLostError:
+        return StoreLostError(
             "The connection to the database server was lost.",
             got=f"{self.shown}: {why}",
             remedy="check the server and run the same command again: it goes on where it stopped",
@@ -370,7 +370,7 @@ def _connect(server: Server) -> Connection:
     try:
         connected = socket.create_connection((server.host, server.port), CONNECT_TIMEOUT_S)
     except OSError as error:
-        raise StoreError(
+        raise StoreLostError(
             "The database server cannot be reached.", got=f"{server.shown}: {error}", remedy=remedy
         ) from error
     connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

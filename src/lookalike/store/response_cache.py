@@ -11,11 +11,12 @@ import threading
 import time
 import zlib
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
-from lookalike.core.errors import StoreError
+from lookalike.core.errors import DamagedResponseError, StoreLostError
 from lookalike.store.database import Migration, Schema, open_database
 from lookalike.store.location import read_location
 
@@ -38,7 +39,12 @@ RESPONSES = Schema(
         ),
     ),
 )
+_PAUSES_S = (0.0, 0.2, 1.0, 3.0)
+"""Before each attempt after the first, where the connection to a server was lost."""
 _COLUMNS = {"key": "TEXT", "value": "BLOB", "crc32": "INTEGER"}
+
+
+T = TypeVar("T")
 
 
 class ResponseStore:
@@ -97,7 +103,8 @@ class ResponseStore:
         """Return the stored response or ``None``.
 
         Raises:
-            StoreError: The file is damaged.
+            DamagedResponseError: What is stored under this key is damaged; other keys can be read.
+            StoreError: The store cannot be read.
         """
         with self._lock:
             value = self._memory.get(key)
@@ -106,7 +113,7 @@ class ResponseStore:
                 return value
             value = self._pending.get(key)
             if value is None:
-                value = self._read(key)
+                value = self._insisting(lambda: self._read(key))
             if value is not None:
                 self._remember(key, value)
             return value
@@ -131,8 +138,12 @@ class ResponseStore:
             if not self._pending:
                 return
             rows = [(key, value, zlib.crc32(value)) for key, value in self._pending.items()]
-            with self._database.transaction():
-                self._database.insert("responses", _COLUMNS, rows, ignore=True)
+
+            def write() -> None:
+                with self._database.transaction():
+                    self._database.insert("responses", _COLUMNS, rows, ignore=True)
+
+            self._insisting(write)
             self._pending.clear()
 
     def close(self) -> None:
@@ -143,13 +154,25 @@ class ResponseStore:
             finally:
                 self._database.close()
 
+    def _insisting(self, work: Callable[[], T]) -> T:
+        """Do something again where the server was lost meanwhile: a response that was paid for is at stake.
+
+        Reading, and inserting what is not there yet, may be done twice.
+        """
+        for pause_s in _PAUSES_S:
+            try:
+                return work()
+            except StoreLostError:
+                time.sleep(pause_s)
+        return work()
+
     def _read(self, key: str) -> bytes | None:
         found = self._database.rows("SELECT value, crc32 FROM responses WHERE key = :key", key=key)
         if not found:
             return None
         value, crc32 = found[0]
         if zlib.crc32(value) != crc32:
-            raise StoreError(
+            raise DamagedResponseError(
                 "A response in the cache is damaged.",
                 got=f"{self.location}, key {key:.40}",
                 remedy="delete the file (on a server: its row in the table responses); "
