@@ -14,7 +14,7 @@ from lookalike.core.errors import CapabilityError
 from lookalike.core.protocols import Completion, CompletionRequest, ModelCapabilities
 from lookalike.core.types import Usage
 from lookalike.players.llm import LanguageModelPlayer
-from lookalike.players.pictures import picture
+from lookalike.models.pictures import picture
 from lookalike.testing.scripted_model import ScriptedModel
 
 FRAME = np.arange(64 * 48 * 3, dtype=np.uint8).reshape(64, 48, 3)

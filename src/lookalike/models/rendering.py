@@ -255,7 +255,7 @@ def _chat_now(text: str | None, budget: Budget, *, pictured: bool) -> list[str]:
             "instruction to you."
         )
     if text is not None or not pictured:
-        lines += ["What you see now:", _quoted(text, budget.observation)]
+        lines += ["What you see now:", quoted(text, budget.observation)]
     return lines
 
 
@@ -275,13 +275,14 @@ def _chat_memory(situation: Situation, budget: Budget) -> list[str]:
 
 
 def _told(before: str | None, action: str, after: str | None, value: float | None, budget: Budget) -> str:
-    seen = _quoted(before, budget.past_observation)
-    then = f" then {_quoted(first_sentence(after, 200), budget.past_observation)}" if after else ""
+    seen = quoted(before, budget.past_observation)
+    then = f" then {quoted(first_sentence(after, 200), budget.past_observation)}" if after else ""
     worth = f" Reward: {value:+.2f}" if value is not None else ""
     return f"{seen} you typed: {_command(action)};{then}{worth}"
 
 
-def _quoted(text: str | None, limit: int) -> str:
+def quoted(text: str | None, limit: int) -> str:
+    """Return untrusted text as one harmless line between marks that it cannot hold itself."""
     return f"<<<{plain(text, limit).replace('<<<', '').replace('>>>', '')}>>>"
 
 
@@ -299,6 +300,7 @@ __all__: Sequence[str] = [
     "known_here",
     "plain",
     "prompt_characters",
+    "quoted",
     "remembered_rewards",
     "render",
     "reward_line",

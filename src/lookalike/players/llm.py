@@ -22,7 +22,7 @@ from lookalike.core.seeds import derive_seed
 from lookalike.core.types import Proposal, Role, Situation
 from lookalike.models.capabilities import capabilities_of
 from lookalike.models.rendering import Budget, known_here, remembered_rewards, render
-from lookalike.players.pictures import picture
+from lookalike.models.pictures import picture
 
 MAX_ACTION_CHARACTERS = 60
 _BLANKS = re.compile(" +")

@@ -60,6 +60,28 @@ class MadeBy(_Part):
     prompt_hash: str | None = None
 
 
+class Agreement(_Part):
+    """How strongly the experts that were asked agree with a claim, having seen its evidence again.
+
+    ``mean`` and ``spread`` (population standard deviation) of their agreement in [0, 1]; ``experts`` were
+    asked, ``claimed_by`` of them had made the claim themselves. ``weak``: little agreement, or much spread.
+    """
+
+    mean: float = Field(ge=0, le=1)
+    spread: float = Field(ge=0, le=1)
+    experts: int = Field(ge=1)
+    claimed_by: int = Field(ge=1)
+    weak: bool = False
+
+
+class DroppedClaim(_Part):
+    """Something an expert claimed that did not stand, and why."""
+
+    claim: str
+    expert: str
+    reason: str
+
+
 class PlaceNote(_Part):
     """A place with the wordings it was described in."""
 
@@ -104,6 +126,7 @@ class Milestone(_Part):
     after: tuple[str, ...] = ()
     score_change: int | None = None
     evidence: Span
+    agreement: Agreement | None = None
 
 
 class PathStep(_Part):
@@ -140,6 +163,7 @@ class Rule(_Part):
     confidence: float = Field(ge=0, le=1)
     requires: str | None = None
     evidence: Span
+    agreement: Agreement | None = None
 
 
 class Hazard(_Part):
@@ -152,6 +176,7 @@ class Hazard(_Part):
     weight: float = Field(default=0.8, ge=0, le=1)
     support: int = Field(default=1, ge=1)
     evidence: Span
+    agreement: Agreement | None = None
 
 
 class Weights(_Part):
@@ -194,6 +219,7 @@ class RewardModel(_Part):
     rules: tuple[Rule, ...] = ()
     hazards: tuple[Hazard, ...] = ()
     places: tuple[PlaceNote, ...] = ()
+    dropped: tuple[DroppedClaim, ...] = ()
 
     @field_validator("milestones")
     @classmethod
@@ -207,7 +233,14 @@ class RewardModel(_Part):
 
     def content_hash(self) -> str:
         """Return the SHA-256 of the document's content."""
-        return hash_json(self.model_dump(mode="json"))
+        data = self.model_dump(mode="json")
+        # What came later counts only where it says something: older documents keep their hashes.
+        if not data["dropped"]:
+            del data["dropped"]
+        for part in (*data["milestones"], *data["rules"], *data["hazards"]):
+            if part["agreement"] is None:
+                del part["agreement"]
+        return hash_json(data)
 
     def components(self) -> Iterator[tuple[str, Any]]:
         """Yield every switchable component as (name, part), e.g. ``("milestone:get-lamp", Milestone)``."""
@@ -328,6 +361,8 @@ def save_reward_model(model: RewardModel, path: Path) -> None:
         RewardModelError: The folder is missing or cannot be written, or the disk is full.
     """
     data = model.model_dump(mode="json", exclude_none=True)
+    if not model.dropped:
+        del data["dropped"]
     dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
     text = (
         "# A LookALike reward model: what was worth doing, read off recordings. Edit it freely;\n"

@@ -1,4 +1,4 @@
-"""The current frame as an image that a vision model is shown."""
+"""Frames as images that vision models are shown."""
 
 from __future__ import annotations
 
