@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from web_server import PATIENCE_MS, Served
+from web_server import PATIENCE_MS, Served, start, stop
 
 AXE = Path(
     os.environ.get("AXE_CORE", Path(__file__).parents[2] / ".venv/axe/node_modules/axe-core/axe.min.js")
 )
-PAGES = ("", "reward-models", "recordings", "play", "start", "nowhere")
+PAGES = ("", "reward-models", "recordings", "play", "start", "start?environment=zork1", "nowhere")
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
 
 
@@ -56,6 +58,9 @@ def test_no_page_has_a_serious_finding(
         for listing in ("reward-models", "recordings"):
             page.goto(served.url + listing)
             addresses.append(served.url + page.locator("main table a").first.get_attribute("href")[1:])
+        addresses.append(f"{addresses[-1]}?frames=1")
+        document = next(a for a in addresses if "/reward-models/" in a)
+        addresses.append(f"{document}/difference?other={document.rpartition('/')[2]}")
         faults = {}
         for address in addresses:
             page.goto(address)
@@ -71,9 +76,16 @@ def test_no_page_has_a_serious_finding(
         context.close()
 
 
-def test_the_mailed_page_and_a_game_have_none_either(
-    served: Served, browser: Any, axe: str, played: Path, tmp_path: Path
-) -> None:
+@pytest.fixture
+def unbound(browser: Any) -> Iterator[Any]:
+    """A page that axe may be put into."""
+    context = browser.new_context(bypass_csp=True)
+    context.set_default_timeout(PATIENCE_MS)
+    yield context.new_page()
+    context.close()
+
+
+def test_the_mailed_page_has_none_either(unbound: Any, axe: str, played: Path, tmp_path: Path) -> None:
     from lookalike.web.export import write_run_page
     from lookalike.web.library import Library
 
@@ -83,13 +95,18 @@ def test_the_mailed_page_and_a_game_have_none_either(
         write_run_page(library, run, tmp_path / "run.html")
     finally:
         library.close()
-    context = browser.new_context(bypass_csp=True)
-    context.set_default_timeout(PATIENCE_MS)
-    page = context.new_page()
+    unbound.goto(f"file://{tmp_path}/run.html")
+    unbound.wait_for_selector("#replay[data-shown]")
+    assert findings(unbound, axe) == []
+
+
+def test_a_game_and_a_council_have_none_while_they_are_played(
+    unbound: Any, axe: str, recorded: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "model.yaml").write_bytes((recorded / "reward-model.yaml").read_bytes())
+    served = start(tmp_path)
+    page = unbound
     try:
-        page.goto(f"file://{tmp_path}/run.html")
-        page.wait_for_selector("#replay[data-shown]")
-        assert findings(page, axe) == []
         page.goto(f"{served.url}play")
         page.get_by_role("button", name="Start the game").click()
         page.wait_for_selector(".terminal .said")
@@ -98,9 +115,21 @@ def test_the_mailed_page_and_a_game_have_none_either(
         page.wait_for_selector(".terminal .typed")
         assert findings(page, axe) == []
         page.get_by_role("button", name="End and save").click()
-        page.get_by_role("button", name="Let the expert watch it").wait_for()
+        page.locator("[data-do=see][href*='/recordings/']").wait_for()
         assert findings(page, axe) == []
+        page.goto(f"{served.url}start?environment=colossal-cave")
+        page.select_option("#along-members", "random")
+        page.get_by_role("button", name="Take a seat").click()
+        page.get_by_text("Your turn: step 0,").wait_for()
+        page.locator("#command").fill("enter")
+        page.keyboard.press("Enter")
+        page.get_by_text("Your turn: step 1,").wait_for()
+        assert findings(page, axe) == []
+        if importlib.util.find_spec("procgen") is not None:
+            page.goto(f"{served.url}play")
+            page.select_option("#environment", "procgen:maze")
+            page.get_by_role("button", name="Start the game").click()
+            page.locator("[data-play=screen]").wait_for()
+            assert findings(page, axe) == []
     finally:
-        context.close()
-        for file in (played / "recordings").glob("colossal-cave-1.*"):
-            file.unlink()
+        stop(served)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from web_server import PATIENCE_MS, Served, start, stop
+from web_server import PATIENCE_MS, Served, start, stop, until
 
 from lookalike.rewards import load_reward_model
 
@@ -26,14 +26,6 @@ def open_episode(served: Served, page: Any, cell: str = "a.cell.won") -> None:
     page.goto(f"{page.url}?condition=uniform%2Bexpert")
     page.locator(cell).first.click()
     page.wait_for_selector("#replay[data-shown]")
-
-
-def until(page: Any, expression: str, *, within_s: float = PATIENCE_MS / 1000) -> None:
-    """Wait for a condition in the page; Playwright's own way is `eval`, which the pages' policy forbids."""
-    deadline = time.monotonic() + within_s
-    while not page.evaluate(expression):
-        assert time.monotonic() < deadline, f"never true: {expression}"
-        page.wait_for_timeout(50)
 
 
 def test_a_run_is_listed_with_everything_a_reader_must_know(served: Served, page: Any) -> None:

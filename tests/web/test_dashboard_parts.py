@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -352,6 +353,8 @@ def test_a_page_to_mail_needs_nothing_else_and_keeps_its_bound(
     assert written.size < 500_000
     assert not re.search(r"(src|href)=[\"'](?!#|data:)", text)
     assert 'http-equiv="Content-Security-Policy"' in text
+    data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
+    assert all(episode["divergence"] >= 1 for episode in data["episodes"])
     small = write_run_page(library, run, tmp_path / "small.html", max_bytes=written.size - 1000)
     assert small.size <= written.size - 1000
     assert small.left_out >= 1

@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,3 +73,11 @@ def stop(served: Served) -> None:
         served.process.wait()
     assert served.process.stderr is not None
     served.process.stderr.close()
+
+
+def until(page: Any, expression: str) -> None:
+    """Wait for a condition in the page; Playwright's own way is `eval`, which the pages' policy forbids."""
+    deadline = time.monotonic() + PATIENCE_MS / 1000
+    while not page.evaluate(expression):
+        assert time.monotonic() < deadline, f"never true: {expression}"
+        page.wait_for_timeout(50)

@@ -18,6 +18,7 @@ from typing import Any
 
 import lookalike
 from lookalike.core.errors import StoreError, UsageError
+from lookalike.core.types import Demonstration
 from lookalike.experiments.report import view
 from lookalike.experiments.report.paper import published
 from lookalike.experiments.result_files import write_text
@@ -82,9 +83,10 @@ def write_run_page(
     pictures: dict[str, str] = {}
     page = _render(run, figures, data, pictures)
     files = library.files_of(run)
+    person = replay.demonstration_of(library.folder_of(run))
     left_out = 0
     for entry in chosen:
-        one, seen = _episode(run, entry, files, left=max_bytes - len(page.encode()))
+        one, seen = _episode(run, entry, files, person, left=max_bytes - len(page.encode()))
         if one is None:
             left_out += 1
             continue
@@ -133,7 +135,7 @@ def _choose(run: FoundRun, figures: Figures, most: int) -> Iterator[EpisodeEntry
 
 
 def _episode(
-    run: FoundRun, entry: EpisodeEntry, files: FileStore | None, *, left: int
+    run: FoundRun, entry: EpisodeEntry, files: FileStore | None, person: Demonstration | None, *, left: int
 ) -> tuple[dict[str, Any] | None, dict[str, str]]:
     """Return an episode's replay as data and its pictures; ``None`` where it has no room."""
     total = run.browser.count(run.run_id, entry.number)
@@ -159,6 +161,7 @@ def _episode(
         "name": f"{entry.key.goal}, seed {entry.key.seed}, {entry.key.condition}",
         "items": items,
         "outline": replay.outline(run, entry.number),
+        "divergence": None if person is None else replay.divergence(run, entry.number, person),
     }, pictures
 
 

@@ -9,7 +9,7 @@ function sourceOf(episode) {
     ended: true,
     page: async (start) => ({ items: episode.items.slice(start, start + PAGE), total: episode.items.length, ended: true }),
     outline: async () => episode.outline,
-    divergence: async () => ({ place: null, why: "The recording is not in this page." }),
+    divergence: async () => ({ place: episode.divergence, why: episode.divergence === null ? "This run has no recording to compare with." : null }),
     frame: (digest) => held.pictures[digest] ?? "data:,",
     placeOf: async (step, world) => {
       const found = episode.items.find((i) => i.kind === "step" && i.step === step && (!world || i.world === world));
@@ -19,7 +19,7 @@ function sourceOf(episode) {
 }
 
 if (choice) {
-  for (const name of ["divergence", "link"]) place.querySelector(`[data-do="${name}"]`).remove();
+  place.querySelector('[data-do="link"]').remove();
   let shown = new Replay(place, sourceOf(held.episodes[0]));
   shown.start();
   choice.addEventListener("change", () => {
