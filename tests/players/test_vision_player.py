@@ -13,8 +13,8 @@ from lookalike.core import Observation, Role, Situation
 from lookalike.core.errors import CapabilityError
 from lookalike.core.protocols import Completion, CompletionRequest, ModelCapabilities
 from lookalike.core.types import Usage
-from lookalike.players.llm import LanguageModelPlayer
 from lookalike.models.pictures import picture
+from lookalike.players.llm import LanguageModelPlayer
 from lookalike.testing.scripted_model import ScriptedModel
 
 FRAME = np.arange(64 * 48 * 3, dtype=np.uint8).reshape(64, 48, 3)

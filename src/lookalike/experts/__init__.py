@@ -2,25 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lookalike.core.errors import UnknownNameError
+from lookalike.core.errors import UnknownNameError, UsageError
+
+if TYPE_CHECKING:
+    from lookalike.core.protocols import ResponseCache
 
 ENTRY_POINTS = "lookalike.experts"
 """Group under which other packages register experts: name = "module:factory"."""
 
 
-def make_expert(name: str = "embedded-text") -> Any:
+REMOTE = "remote"
+"""The expert that asks models behind APIs; ``remote:MODEL,MODEL`` names them in one word."""
+
+
+def make_expert(
+    name: str = "embedded-text",
+    *,
+    models: Sequence[str] = (),
+    cache: ResponseCache | None = None,
+    notify: Callable[[str], None] | None = None,
+) -> Any:
     """Return an expert (core.protocols.Expert).
 
     Args:
-        name: ``embedded-text``, or one that an installed package registers.
+        name: ``embedded-text``; ``remote``, or ``remote:MODEL,MODEL``; or one that an installed package
+            registers.
+        models: Names of the remote expert's models, as for :func:`lookalike.models.make_model`.
+        cache: Where the remote expert's responses are kept.
+        notify: Called with a sentence when the remote expert leaves out, splits or samples something.
 
     Raises:
-        UnknownNameError: No such expert.
+        UnknownNameError: No such expert, or no such model.
+        UsageError: Models are named for an expert that asks none.
+        CapabilityError: A model lacks what the expert needs.
+        ModelError: A model has no key, or what it needs is not installed.
     """
+    kind, _, listed = name.partition(":")
+    if kind == REMOTE:
+        from lookalike.experts.remote import RemoteExpert
+        from lookalike.models import make_model
+
+        names = [*models, *(entry.strip() for entry in listed.split(",") if entry.strip())]
+        made = [make_model(model, cache=cache, notify=notify) for model in dict.fromkeys(names)]
+        return RemoteExpert(made, notify=notify)
+    if models:
+        raise UsageError(
+            f"The expert {name!r} asks no models behind APIs.",
+            got=", ".join(models),
+            expected=f"the expert {REMOTE!r}",
+            remedy=f"use --expert {REMOTE}, or leave the models out",
+        )
     if name == "embedded-text":
         from lookalike.experts.text import EmbeddedTextExpert
 
@@ -33,7 +68,7 @@ def make_expert(name: str = "embedded-text") -> Any:
 
 def expert_names() -> tuple[str, ...]:
     """Return the names that :func:`make_expert` takes, sorted."""
-    return tuple(sorted({"embedded-text", *(e.name for e in entry_points(group=ENTRY_POINTS))}))
+    return tuple(sorted({"embedded-text", REMOTE, *(e.name for e in entry_points(group=ENTRY_POINTS))}))
 
 
 __all__ = ["expert_names", "make_expert"]

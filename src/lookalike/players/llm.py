@@ -21,8 +21,8 @@ from lookalike.core.protocols import Completion, CompletionRequest, LanguageMode
 from lookalike.core.seeds import derive_seed
 from lookalike.core.types import Proposal, Role, Situation
 from lookalike.models.capabilities import capabilities_of
-from lookalike.models.rendering import Budget, known_here, remembered_rewards, render
 from lookalike.models.pictures import picture
+from lookalike.models.rendering import Budget, known_here, remembered_rewards, render
 
 MAX_ACTION_CHARACTERS = 60
 _BLANKS = re.compile(" +")
