@@ -6,6 +6,7 @@ Plays a short run with the embedded language model first (a few minutes), or tak
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 import sys
 import tempfile
@@ -13,18 +14,22 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from web_server import start, stop
+from web_server import PATIENCE_MS, start, stop, until
 
 from lookalike.experiments import run_experiment
+from lookalike.rewards import load_reward_model, save_reward_model
+from lookalike.web.export import find_run, write_run_page
+from lookalike.web.library import Library
 
 OUT = Path(__file__).parents[2] / "docs" / "images"
 WIDE, PHONE = {"width": 1440, "height": 1000}, {"width": 375, "height": 812}
+RUN = "demo/colossal-cave"
 
 
 def play(folder: Path) -> None:
     """Play what the pictures show."""
     run_experiment(
-        "demo/colossal-cave",
+        RUN,
         out=folder / "demo",
         goals=["lamp", "bird", "snake"],
         seeds=[1000, 1001],
@@ -32,15 +37,24 @@ def play(folder: Path) -> None:
     )
 
 
+def edit(folder: Path) -> None:
+    """Leave a second version of the reward model, as somebody who edits it would."""
+    model = load_reward_model(folder / "demo" / "reward-model.yaml")
+    changed = model.without(["milestone:get-lamp"]).reweighted("progress", 0.3).reweighted("setback", -0.5)
+    save_reward_model(changed, folder / "demo" / "edited.yaml")
+
+
 class Camera:
     """Opens pages in one look and keeps pictures of them."""
 
     def __init__(self, browser: Any, url: str, size: dict[str, int], scheme: str) -> None:
         self.context = browser.new_context(viewport=size, color_scheme=scheme)
+        self.context.set_default_timeout(PATIENCE_MS)
         self.page = self.context.new_page()
         self.url = url
 
     def open(self, path: str) -> None:
+        """Open a page of the dashboard."""
         self.page.goto(self.url + path.lstrip("/"))
         self.page.wait_for_load_state("networkidle")
 
@@ -48,61 +62,111 @@ class Camera:
         """Keep what is visible, from an element on where one is named."""
         if above is not None:
             self.page.locator(above).first.evaluate("e => window.scrollTo(0, e.offsetTop - 16)")
-            self.page.wait_for_timeout(200)
+        self.page.wait_for_timeout(300)  # what moves has come to rest
         path = OUT / f"dashboard-{name}.png"
         self.page.screenshot(path=path)
-        with Image.open(path) as picture:  # few colours: a third of the size
-            picture.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
+        with Image.open(path) as picture:
+            # A third of the size; this way of choosing the colours loses none of the small marks.
+            few = picture.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+            few.save(path, optimize=True)
         print(path.name, f"{path.stat().st_size / 1000:.0f} kB")
 
 
-def take(browser: Any, url: str) -> None:
-    """Take all pictures."""
-    camera = Camera(browser, url, WIDE, "light")
+def take_runs(camera: Camera) -> str:
+    """Take the pages of the run; return an episode's address."""
     page = camera.page
     camera.open("")
     camera.keep("runs")
-    run = page.locator("main table a").first.get_attribute("href")
+    run = page.get_by_role("link", name=RUN, exact=True).get_attribute("href")
     camera.open(run)
     camera.keep("run")
     camera.keep("plots", above="#plots")
     camera.open(f"{run}?condition=swarm%2Bexpert")
-    episode = page.locator("a.cell").last.get_attribute("href")
+    episode = str(page.locator("a.cell").last.get_attribute("href"))
     camera.open(f"{episode}#step=3")
     camera.keep("replay")
+    return episode
+
+
+def take_reward_models(camera: Camera) -> None:
+    """Take the pages of the reward model."""
+    page = camera.page
     camera.open("reward-models")
-    camera.open(page.locator("main table a").first.get_attribute("href"))
+    camera.keep("reward-models")
+    camera.open(page.get_by_role("link", name="demo/reward-model.yaml", exact=True).get_attribute("href"))
+    page.wait_for_selector(".verdicts tbody tr")
     page.locator(".switch[data-component='milestone:get-lamp']").uncheck()
-    page.wait_for_timeout(1500)
+    page.wait_for_selector("tr.changed")
     camera.keep("reward-model", above="#try-title")
-    page.locator("tr", has_text="Took the lamp").locator(".clip").first.click()
-    page.wait_for_timeout(2500)
+    button = page.locator("tr", has_text="Took the lamp").locator(".clip").first
+    button.click()
+    until(
+        page, f"document.querySelector('#clip video').currentTime > {button.get_attribute('data-start')} + 2"
+    )
     camera.keep("evidence", above="#milestones")
+    page.select_option("#other", label="demo/edited.yaml")
+    page.get_by_role("button", name="Show differences").click()
+    page.wait_for_load_state("networkidle")
+    camera.keep("difference")
+
+
+def take_recordings(camera: Camera) -> None:
+    """Take the pages of the recording."""
+    page = camera.page
     camera.open("recordings")
-    camera.open(page.locator("main table a").first.get_attribute("href"))
+    camera.keep("recordings")
+    camera.open(page.get_by_role("link", name="demo/recording/recording.mp4").get_attribute("href"))
     page.locator(".seek").nth(3).click()
-    page.wait_for_timeout(1000)
+    page.wait_for_selector(".turns .now:not(:first-child)")
     camera.keep("recording")
+
+
+def take_games(camera: Camera) -> None:
+    """Take the pages on which something is made."""
+    page = camera.page
     camera.open("start")
     camera.keep("start")
     camera.open("play")
     page.get_by_role("button", name="Start the game").click()
-    for command in ("enter", "get lamp", "xyzzy"):
-        page.wait_for_timeout(600)
+    page.wait_for_selector(".terminal .said")
+    for number, command in enumerate(("enter", "get lamp", "xyzzy"), start=1):
         page.keyboard.type(command)
         page.keyboard.press("Enter")
-    page.wait_for_timeout(800)
+        page.locator(f"[data-at=state]:has-text('{number} command')").wait_for()
     camera.keep("play")
     page.get_by_role("button", name="End and save").click()
+    page.locator("[data-do=see][href*='/recordings/']").wait_for()
+    camera.keep("saved")
+    if importlib.util.find_spec("procgen") is not None:
+        camera.open("play")
+        page.select_option("#environment", "procgen:coinrun")
+        page.get_by_role("button", name="Start the game").click()
+        for number in range(1, 13):
+            page.locator(f"[data-at=state]:has-text('{number - 1} actions')").wait_for()
+            page.keyboard.press("ArrowRight" if number < 6 else "ArrowUp")
+        camera.keep("play-screen")
+        page.get_by_role("button", name="End and save").click()
     camera.open("start?environment=colossal-cave")
     page.get_by_role("button", name="Take a seat").click()
-    page.get_by_text("Your turn: step 0").wait_for(timeout=60_000)
+    page.get_by_text("Your turn: step 0").wait_for()
     page.locator("#command").fill("enter")
     page.keyboard.press("Enter")
-    page.get_by_text("Your turn: step 1").wait_for(timeout=60_000)
+    page.get_by_text("Your turn: step 1").wait_for()
     camera.keep("council")
     page.get_by_role("button", name="Leave").click()
-    page.get_by_text("You left").wait_for(timeout=60_000)
+    page.get_by_text("You left").wait_for()
+
+
+def take(browser: Any, url: str, mailed: Path) -> None:
+    """Take all pictures."""
+    camera = Camera(browser, url, WIDE, "light")
+    episode = take_runs(camera)
+    take_reward_models(camera)
+    take_recordings(camera)
+    take_games(camera)
+    camera.page.goto(mailed.as_uri())
+    camera.page.wait_for_selector("#replay[data-shown]")
+    camera.keep("mailed", above="#episodes")
     phone = Camera(browser, url, PHONE, "dark")
     phone.open(f"{episode}#step=3")
     phone.keep("phone")
@@ -119,12 +183,17 @@ def main() -> None:
             shutil.copytree(sys.argv[1], folder)
         else:
             play(folder)
-        served = start(folder)
+        edit(folder)
+        library = Library(folder)
+        written = write_run_page(library, find_run(library, RUN), Path(made) / "run.html")
+        library.close()
+        print(f"the page to mail has {written.size / 1e6:.2f} MB, {written.episodes} episodes")
+        served = start(folder, within=Path(made))
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--headless=new"]
         )
         try:
-            take(browser, served.url)
+            take(browser, served.url, written.path)
         finally:
             browser.close()
             stop(served)

@@ -13,6 +13,8 @@ import pytest
 from web_server import PATIENCE_MS, Served, start, stop, until
 
 from lookalike.rewards import load_reward_model
+from lookalike.store import open_log
+from lookalike.web.library import FoundRun
 
 
 def open_run(served: Served, page: Any) -> None:
@@ -216,6 +218,34 @@ def test_a_run_is_followed_while_another_process_writes_it(played: Path, page: A
         assert len(counts) >= 2
         assert page.locator(".facts progress").get_attribute("value") == "160"
         assert page.evaluate("performance.getEntriesByType('navigation').length") == 1
+    finally:
+        stop(served)
+
+
+def test_an_episode_is_followed_while_another_process_writes_it(
+    page: Any, tmp_path: Path, run: FoundRun
+) -> None:
+    number = next(e.number for e in run.browser.episodes(run.run_id) if e.key.condition == "uniform+expert")
+    key = run.browser.episode(run.run_id, number).key
+    events = list(run.log.events(run.run_id, episode=key))
+    (tmp_path / "growing").mkdir()
+    served = start(tmp_path)
+    try:
+        with open_log(tmp_path / "growing") as log, log.hold("growing"):
+            log.start_run("growing", run.log.configuration(run.run_id), package_version="0")
+            log.append("growing", events[:2])
+            page.goto(served.url)
+            page.get_by_role("link", name="growing", exact=True).click()
+            page.goto(f"{page.url}?condition=uniform%2Bexpert")
+            page.get_by_role("link", name=re.compile("going on")).click()
+            page.wait_for_selector("#replay[data-shown='1']")
+            log.append("growing", events[2:3])
+            page.wait_for_selector("#replay[data-shown='2']")  # who looks at the last step sees the next one
+            page.keyboard.press("Home")
+            page.wait_for_selector("#replay[data-shown='0']")
+            log.append("growing", events[3:])
+            until(page, f"document.querySelector('.scrub').max === '{len(events) - 1}'")
+            assert page.locator("#replay").get_attribute("data-shown") == "0", "who looks elsewhere stays"
     finally:
         stop(served)
 

@@ -158,9 +158,8 @@ def test_figures_follow_a_run_that_grows(tmp_path: Path, run: FoundRun) -> None:
 
 def test_a_run_whose_experiment_is_not_known_is_shown_without_a_table(tmp_path: Path) -> None:
     with open_log(tmp_path / "events.sqlite") as log:
-        log.start_run(
-            "strange", {"experiment": "nobody/knows", "seeds": [1], "goals": ["lamp"]}, package_version="0"
-        )
+        asked = {"experiment": "nobody/knows", "seeds": [1], "goals": ["lamp"], "conditions": []}
+        log.start_run("strange", asked, package_version="0")
         log.append("strange", [EpisodeStarted(episode=KEY, environment_seed=1), step(0)])
     library = Library(tmp_path)
     (found,) = library.runs()
@@ -279,6 +278,8 @@ def test_documents_are_compared_part_by_part(recorded: Path) -> None:
     assert found["milestone:get-lamp"]["kind"] == "removed"
     assert found["setback"]["fields"] == [("weight", "-1.0", "-0.5")]
     assert {d["kind"] for d in differences(other, model)} >= {"added"}
+    later = next(d for d in found.values() if d["fields"] and d["fields"][0][0] == "after")
+    assert later["fields"] == [("after", "get-lamp", "")], "lists are told by what the other has not"
 
 
 def test_evidence_leads_to_the_video_it_was_read_off(library: Library, played: Path) -> None:

@@ -46,13 +46,13 @@ class Served:
         return body.decode()
 
 
-def start(folder: Path, *arguments: str) -> Served:
-    """Start ``lookalike view`` as anybody would, and wait until it answers."""
+def start(folder: Path, *arguments: str, within: Path | None = None) -> Served:
+    """Start ``lookalike view`` as anybody would, in a folder where one is named; wait until it answers."""
     main = "from lookalike.cli import main; main()"
     command = [sys.executable, "-c", main, "view", str(folder), "--no-browser", *arguments]
     if "--port" not in arguments:
         command += ["--port", "0"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=within)
     assert process.stderr is not None
     words = ""
     while "dashboard is at" not in words:

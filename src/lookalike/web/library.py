@@ -111,8 +111,13 @@ class Library:
 
     @property
     def where(self) -> str:
-        """What is shown, in words."""
-        return str(self.folder) if self._named is None else shown(self._named)
+        """What is shown, in words: below the folder the server was started in without what lies above."""
+        if self._named is not None:
+            return shown(self._named)
+        with contextlib.suppress(OSError, ValueError):
+            below = self.folder.relative_to(Path.cwd())
+            return str(below) if below.parts else str(self.folder)
+        return str(self.folder)
 
     def close(self) -> None:
         """Close all stores."""

@@ -16,6 +16,7 @@ from lookalike.web.state import Dashboard
 
 _MOST_RUNS = 30
 _MOST_EPISODES = 400
+_ORDER = {"milestone": 1, "rule": 2, "hazard": 3, "pathway": 4}
 
 
 def rewards_page(dashboard: Dashboard, request: Request) -> Response:
@@ -64,12 +65,15 @@ def _runs_under(dashboard: Dashboard, model: RewardModel) -> list[dict[str, Any]
 
 
 def episodes_of_run(dashboard: Dashboard, request: Request) -> Any:
-    """Answer the episodes of a run that verdicts can be computed for."""
+    """Answer the episodes of a run that verdicts can be computed for, those that have stored ones first."""
     run = dashboard.library.run(request.path_params["run"])
+    entries = [e for e in run.browser.episodes(run.run_id, limit=_MOST_EPISODES) if e.started]
+    conditions = run.log.configuration(run.run_id).get("conditions", ())
+    scored = {c.get("name") for c in conditions if isinstance(c, dict) and c.get("reward") == "reward model"}
+    entries.sort(key=lambda e: e.key.condition not in scored)
     return [
         {"number": e.number, "name": shown.line(f"{e.key.goal}, seed {e.key.seed}, {e.key.condition}", 120)}
-        for e in run.browser.episodes(run.run_id, limit=_MOST_EPISODES)
-        if e.started
+        for e in entries
     ]
 
 
@@ -98,10 +102,11 @@ def difference_page(dashboard: Dashboard, request: Request) -> Response:
 
 
 def differences(one: RewardModel, other: RewardModel) -> list[dict[str, Any]]:
-    """Return the parts that two documents do not have alike, in the documents' order."""
+    """Return the parts that two documents do not have alike: weights first, pathways last."""
     first, second = dict(one.components()), dict(other.components())
     found = []
-    for name in [*first, *(n for n in second if n not in first)]:
+    names = [*first, *(n for n in second if n not in first)]
+    for name in sorted(names, key=lambda n: _ORDER.get(n.partition(":")[0], 0)):
         before, after = first.get(name), second.get(name)
         if before == after:
             continue
@@ -116,7 +121,26 @@ def _fields(before: Any, after: Any) -> list[tuple[str, str, str]]:
     if not hasattr(before, "model_dump"):
         return [("weight", str(before), str(after))]
     one, two = before.model_dump(mode="json"), after.model_dump(mode="json")
-    return [(name, str(one[name]), str(two[name])) for name in one if one[name] != two.get(name)]
+    return [(name, *_unlike(one[name], two[name])) for name in one if one[name] != two.get(name)]
+
+
+def _unlike(before: Any, after: Any) -> tuple[str, str]:
+    """Return two values in words; of two lists only what the other one has not."""
+    if isinstance(before, list) and isinstance(after, list):
+        gone = [item for item in before if item not in after]
+        new = [item for item in after if item not in before]
+        if gone or new:  # otherwise only the order differs
+            return _words(gone), _words(new)
+    return _words(before), _words(after)
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, dict):
+        said = ((name, _words(part)) for name, part in value.items() if part not in (None, False, [], ""))
+        return ", ".join(f"{name}: {words}" for name, words in said)
+    if isinstance(value, list):
+        return ("; " if any(isinstance(item, dict) for item in value) else ", ").join(map(_words, value))
+    return "" if value is None else str(value)
 
 
 ROUTES = (

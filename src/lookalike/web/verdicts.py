@@ -76,10 +76,13 @@ class Rescorer:
                     "components": [[shown.line(n, 120), v] for n, v in verdict.components.items() if v],
                 }
             )
+        stored = [s["stored"] for s in steps if s["stored"] is not None]
         return {
             "steps": steps,
             "note": played.note,
-            "sum_stored": sum(s["stored"] or 0.0 for s in steps),
+            "sum_stored": sum(stored)
+            if (stored := [s["stored"] for s in steps if s["stored"] is not None])
+            else None,
             "sum_whole": sum(s["whole"] for s in steps),
             "sum_now": sum(s["now"] for s in steps),
             "changed": sum(s["whole"] != s["now"] for s in steps),

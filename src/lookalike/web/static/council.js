@@ -38,7 +38,7 @@ function turn(state) {
   }
 }
 
-function last(item) {
+function last(item, mine) {
   if (!item || item.kind !== "step") return;
   at("none").hidden = true;
   const best = Math.max(...item.proposals.map((p) => p.verdict?.value ?? -9));
@@ -48,7 +48,7 @@ function last(item) {
     el("span", {}, p.verdict ? worth(p.verdict.value) : null)));
   const fell = item.verdict ? el("p", {}, "Reward: ", worth(item.verdict.value), ` ${item.verdict.feedback}`) : null;
   at("last").replaceChildren(el("p", {}, `Step ${item.step}: `, el("span.action", {}, item.decision ?? "nothing")), ...list,
-    ...[fell].filter(Boolean), ...(item.next_observation ? [el("h3", {}, "What followed"), el("div.observation", {}, item.next_observation)] : []));
+    ...[fell].filter(Boolean), ...(item.next_observation && !mine ? [el("h3", {}, "What followed"), el("div.observation", {}, item.next_observation)] : []));
 }
 
 async function propose(action) {
@@ -60,7 +60,7 @@ function show(state) {
   if (state.version < version) return;
   version = state.version;
   turn(state);
-  last(state.last);
+  last(state.last, state.state === "your turn");
 }
 
 form.addEventListener("submit", (event) => { event.preventDefault(); if (input.value.trim()) propose(input.value); });
