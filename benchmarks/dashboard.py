@@ -3,11 +3,14 @@
 The run is synthetic and has the shape of a real one: 9 conditions, 25 goals, 22 seeds, four members, about
 1,500 bytes a step; one of its episodes has 100,000 steps. The server is the real one, in a process of its
 own, and is asked over HTTP: the page cold, then steps as the replay asks for them, a page of 40 at a time.
+Where Chromium and Playwright are, a real browser opens the page and steps through the middle of the long
+episode too.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -205,6 +208,7 @@ def _ask(port: int, process_id: int, folder: Path, events: int, episodes: int) -
         _get(port, f"/api{run}/episodes/{number}/steps?start=0")[0]
         for number in range(1, episodes, episodes // 15)
     ]
+    seen = _in_chromium(port, run)
     memory = _peak_mb(process_id)
     detail = f"{events:,} events, {episodes:,} episodes, one of {LONG_STEPS:,} steps"
 
@@ -214,7 +218,7 @@ def _ask(port: int, process_id: int, folder: Path, events: int, episodes: int) -
             "name": name,
             "value": round(value, 4),
             "unit": unit,
-            "target": target,
+            "target": None if target is None else f"<= {target:g}",
             "met": met,
             "detail": f"{words}; {detail}",
         }
@@ -246,5 +250,46 @@ def _ask(port: int, process_id: int, folder: Path, events: int, episodes: int) -
             100.0,
             "slowest of 15 episodes, each opened for the first time",
         ),
+        *(row(name, value, unit, target, words) for name, value, unit, target, words in seen),
         row("server's memory, highest", memory, "MB", 500.0, "VmHWM after all of it"),
+    ]
+
+
+_STEPS_IN_PAGE = """async () => {
+  const root = document.querySelector("#replay"), next = root.querySelector("[data-do=next]"), times = [];
+  for (let i = 0; i < 100; i++) {
+    const wanted = String(Number(root.dataset.shown) + 1), began = performance.now();
+    next.click();
+    while (root.dataset.shown !== wanted) await new Promise((done) => setTimeout(done, 0));
+    times.push(performance.now() - began);
+  }
+  return times;
+}"""
+
+
+def _in_chromium(port: int, run: str) -> list[tuple[str, float, str, float, str]]:
+    """Return how long a browser takes; nothing where there is none."""
+    chromium = shutil.which("chromium")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        return []
+    if chromium is None:
+        return []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        try:
+            page = browser.new_page()
+            began = time.perf_counter()
+            page.goto(f"http://127.0.0.1:{port}{run}")
+            opened = time.perf_counter() - began
+            page.goto(f"http://127.0.0.1:{port}{run}/episodes/0#step={LONG_STEPS // 2}")
+            page.wait_for_selector(f"#replay[data-shown='{LONG_STEPS // 2 + 1}']")
+            steps = sorted(page.evaluate(_STEPS_IN_PAGE))
+        finally:
+            browser.close()
+    words = f"slowest of 100 in the middle of the long episode; median {statistics.median(steps):.1f} ms"
+    return [
+        ("run page in Chromium", opened, "s", 1.0, "until it has loaded, after the cold one"),
+        ("step in Chromium", steps[-1], "ms", 100.0, words),
     ]

@@ -21,7 +21,6 @@ from starlette.routing import Route
 
 from lookalike.core.errors import LookalikeError, StoreError
 from lookalike.web import shown
-from lookalike.web.figures import warm_up
 from lookalike.web.guard import Guard
 from lookalike.web.state import Dashboard
 
@@ -43,7 +42,7 @@ def make_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        await run_in_threadpool(warm_up)
+        await run_in_threadpool(dashboard.warm_up)
         threading.Thread(target=dashboard.read_ahead, daemon=True).start()
         yield
         await run_in_threadpool(dashboard.close)

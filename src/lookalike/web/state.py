@@ -38,6 +38,23 @@ class Dashboard:
         self._templates = make_templates()
         self._lock = threading.Lock()
 
+    def warm_up(self) -> None:
+        """Load what the first page would otherwise wait for."""
+        from lookalike.experiments import find_condition, list_experiments
+        from lookalike.web.figures import warm_up
+
+        warm_up()
+        for name in (
+            "runs.html.j2",
+            "runs_table.html.j2",
+            "run.html.j2",
+            "run_live.html.j2",
+            "run_tables.html.j2",
+        ):
+            self._templates.get_template(name)
+        for spec in list_experiments()[:1]:
+            find_condition(spec.conditions[0])
+
     def read_ahead(self) -> None:
         """Compute what the first page shows."""
         self.figures.of_many(self.library.runs(), within_s=5.0)
