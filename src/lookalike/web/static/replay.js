@@ -122,7 +122,9 @@ export class Replay {
     }
     if (asked !== this.asked || !item) return; // somebody has moved on meanwhile
     this.draw(item);
-    this.item(Math.min(place + PAGE / 2, this.total - 1)).catch(() => {});
+    for (const near of [place + PAGE, place - PAGE]) { // the pages on both sides are there before they are needed
+      if (near >= 0 && near < this.total) this.item(near).catch(() => {});
+    }
   }
 
   draw(item) {
