@@ -132,7 +132,7 @@ class Entry(BaseModel):
     @field_validator("base_url")
     @classmethod
     def _is_an_address(cls, value: str | None) -> str | None:
-        if value is not None and not re.fullmatch(r"https?://[^\s@/]+(/\S*)?", value):
+        if value is not None and not re.fullmatch(r"https?://[^\s@/]+(/[^\s@]*)?", value):
             raise ValueError("an address such as http://127.0.0.1:8000/v1, without a user or a key in it")
         return value.rstrip("/") if value is not None else None
 

@@ -8,6 +8,7 @@ out, and without the original exception behind it.
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import re
 import urllib.parse
@@ -48,7 +49,18 @@ class CallFailed(Exception):  # noqa: N818 - it never leaves the room
 def strike_out(text: str, secrets: tuple[str, ...]) -> str:
     """Return ``text`` without any of the secrets, as they are or as they stand in an address."""
     for secret in secrets:
-        for form in {secret, urllib.parse.quote(secret, safe=""), json.dumps(secret)[1:-1]}:
+        in_bytes, in_json = repr(secret.encode())[2:-1], json.dumps(secret)[1:-1]
+        forms = {
+            secret,
+            in_bytes,
+            in_json,
+            in_json.replace("/", "\\/"),
+            urllib.parse.quote(secret, safe=""),
+            urllib.parse.quote(secret),
+            base64.b64encode(secret.encode()).decode(),
+        }
+        # Longest first: a shorter form may be part of a longer one.
+        for form in sorted(forms, key=len, reverse=True):
             text = text.replace(form, STRUCK_OUT)
     return text
 

@@ -58,6 +58,8 @@ class GoogleService(Service):
         told = json.loads(bytes(seen.body) or b"null")
         if not isinstance(told, dict) or not {"candidates", "promptFeedback"} & told.keys():
             raise ValueError("neither candidates nor a reason for none")
+        if not isinstance(told.get("candidates", []), list):
+            raise ValueError("candidates that are no list")
         return answers
 
     async def prepare(self, request: CompletionRequest) -> None:

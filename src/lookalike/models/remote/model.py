@@ -28,7 +28,8 @@ from lookalike.models.capabilities import check_request
 from lookalike.models.prices import Price, PriceList, load_prices, priced
 from lookalike.models.remote import replies, scheduler
 from lookalike.models.remote.entries import Entry
-from lookalike.models.remote.failures import CallFailed, explain
+from lookalike.models.remote.failures import CallFailed, explain, strike_out
+from lookalike.models.remote.logs import guard_logs
 from lookalike.models.remote.media import LIMITS, check_video, fit_image
 from lookalike.models.remote.services import Answer, Question, Service
 from lookalike.models.remote.wire import Exchange
@@ -90,6 +91,8 @@ class RemoteModel:
         self.price: Price | None = entry.price or listed.of(name, f"{entry.back_end}:{entry.model}")
         self._notify = notify
         self._service = make_service(entry, self._secret)
+        if self._secret is not None:
+            guard_logs(self._secret.get_secret_value())
         self.capabilities = entry.with_overrides(self._service.declared)
         if entry.capabilities.allowed_replies is False:
             self._service.list_held_by = None
@@ -166,6 +169,11 @@ class RemoteModel:
             self._run(lambda _: self._service.close())
         finally:
             self._scheduler.wait(self._scheduler.submit(self._service.client.aclose()))
+
+    @property
+    def _secrets(self) -> tuple[str, ...]:
+        """What no text may hold that leaves this class: a server could echo its key."""
+        return () if self._secret is None else (self._secret.get_secret_value(),)
 
     def _run(self, work: Callable[[Exchange], Awaitable[Any]]) -> Any:
         failure: LookalikeError | None = None
@@ -310,11 +318,10 @@ class RemoteModel:
                 "total_timeout_s": given.total_timeout_s + longer_s,
             }
         )
-        secrets = () if self._secret is None else (self._secret.get_secret_value(),)
         return await scheduler.call(
             self.lane,
             attempt,
-            lambda error, seen: explain(error, seen, self.entry, secrets),
+            lambda error, seen: explain(error, seen, self.entry, self._secrets),
             limits,
             tokens=tokens,
             seed=seed,
@@ -328,7 +335,12 @@ class RemoteModel:
                 together = sum(a.completion_tokens for a in answers)
                 paid = replace(answer, completion_tokens=together)
             usage = self._usage(answer, paid, first=position == 0)
-            completion = _completion(batch.requests[index], answer, usage, batch.notes[index])
+            safe = replace(
+                answer,
+                text=strike_out(answer.text, self._secrets),
+                detail=strike_out(answer.detail, self._secrets),
+            )
+            completion = _completion(batch.requests[index], safe, usage, batch.notes[index])
             if batch.on_reply is not None:
                 await asyncio.to_thread(batch.on_reply, index, completion)
             batch.found[index] = completion
