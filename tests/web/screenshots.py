@@ -66,10 +66,16 @@ class Camera:
         path = OUT / f"dashboard-{name}.png"
         self.page.screenshot(path=path)
         with Image.open(path) as picture:
-            # A third of the size; this way of choosing the colours loses none of the small marks.
-            few = picture.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-            few.save(path, optimize=True)
+            few_colours(picture.convert("RGB")).save(path, optimize=True)
         print(path.name, f"{path.stat().st_size / 1000:.0f} kB")
+
+
+def few_colours(picture: Image.Image) -> Image.Image:
+    """Return a picture in its 256 commonest colours, a third of the size; grounds and marks stay exact."""
+    common = sorted(picture.getcolors(picture.width * picture.height) or [], reverse=True)[:256]
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([part for _, colour in common for part in colour])
+    return picture.quantize(palette=palette, dither=Image.Dither.NONE)
 
 
 def take_runs(camera: Camera) -> str:
@@ -92,8 +98,15 @@ def take_reward_models(camera: Camera) -> None:
     """Take the pages of the reward model."""
     page = camera.page
     camera.open("reward-models")
+    while (
+        page.get_by_role("link", name="demo/edited.yaml").count() == 0
+    ):  # the folder is looked at now and then
+        page.wait_for_timeout(500)
+        camera.open("reward-models")
     camera.keep("reward-models")
     camera.open(page.get_by_role("link", name="demo/reward-model.yaml", exact=True).get_attribute("href"))
+    page.select_option("#try-run", label=f"{RUN} (played under this document)")
+    until(page, "document.querySelector('#try-episode').textContent.includes('solo+expert')")
     page.wait_for_selector(".verdicts tbody tr")
     page.locator(".switch[data-component='milestone:get-lamp']").uncheck()
     page.wait_for_selector("tr.changed")
@@ -157,13 +170,14 @@ def take_games(camera: Camera) -> None:
     page.get_by_text("You left").wait_for()
 
 
-def take(browser: Any, url: str, mailed: Path) -> None:
+def take(browser: Any, url: str, folder: Path, mailed: Path) -> None:
     """Take all pictures."""
     camera = Camera(browser, url, WIDE, "light")
     episode = take_runs(camera)
-    take_reward_models(camera)
     take_recordings(camera)
     take_games(camera)
+    edit(folder)
+    take_reward_models(camera)
     camera.page.goto(mailed.as_uri())
     camera.page.wait_for_selector("#replay[data-shown]")
     camera.keep("mailed", above="#episodes")
@@ -183,7 +197,6 @@ def main() -> None:
             shutil.copytree(sys.argv[1], folder)
         else:
             play(folder)
-        edit(folder)
         library = Library(folder)
         written = write_run_page(library, find_run(library, RUN), Path(made) / "run.html")
         library.close()
@@ -193,7 +206,7 @@ def main() -> None:
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--headless=new"]
         )
         try:
-            take(browser, served.url, written.path)
+            take(browser, served.url, folder, written.path)
         finally:
             browser.close()
             stop(served)
