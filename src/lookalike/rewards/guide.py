@@ -23,6 +23,8 @@ REFUSALS_PER_WAYPOINT = 2
 _TRIES_PER_WAYPOINT = 2
 _BLOWS_PER_FIGHT = 60
 _PATIENCE = 120
+_DARK_WAITS = 80
+_ROUNDS = 6
 
 _TAKE_STOCK = "inventory"
 _THREATS = FIGHT_VERBS | {"throw"}
@@ -45,6 +47,7 @@ class Guide:
         self._refusals = 0
         self._stalls = 0
         self._spent = 0
+        self._waited = 0
         self._retried: set[str] = set()
         self._put_down: set[str] = set()
         self._left_out: set[int] = set()
@@ -54,6 +57,9 @@ class Guide:
         self._doubtful = False
         self._dark = False
         self._offered: frozenset[str] | None = None
+        self._lying: set[str] = set()
+        self._worn: Counter[tuple[str | None, str]] = Counter()
+        self._patrols = False
 
     def start(self, reading: Reading) -> None:
         """Begin at an episode's first reply."""
@@ -80,8 +86,15 @@ class Guide:
         """Take in a command and its reply."""
         self._reading = after
         self._offered = None
-        self._dark = after.dark or (self._dark and (after.failure or is_look(action)) and not after.setback)
+        unseen = after.anchor is None or (after.titled and (after.failure or is_look(action)))
+        self._dark = after.dark or (self._dark and unseen and not after.setback)
         seen = self.belief.follow(action, after)
+        self._waited = self._waited + 1 if self._dark else 0
+        self._lying = {*after.lying} if seen.place != seen.origin else self._lying | after.lying
+        if seen.taken is not None:
+            self._lying.discard(seen.taken.split()[-1])
+        if self._patrols:
+            self.recovery.patrolled += 1
         if self.options.recover:
             if action == _TAKE_STOCK and not after.failure:
                 self.belief.take_stock(stock(after, self._spelling(after)))
@@ -151,6 +164,8 @@ class Guide:
             return rules
         if self._doubtful and not rules:
             return [_TAKE_STOCK]
+        if self._dark and self.options.recover and (dark := self._in_the_dark()):
+            return dark
         errand = self._errand(reading)
         missing = self._missing_here(reading) + self._too_much(reading)
         target, place = self.waypoint, self.belief.place
@@ -164,6 +179,17 @@ class Guide:
         if not wanted and self.options.explore:
             wanted = self._explore()
         return [self._spelt(action) for action in dict.fromkeys(wanted)]
+
+    def _in_the_dark(self) -> list[str]:
+        """Return what made light in the recording; what to do while nothing does and the light is in hand.
+
+        Moving in the dark is dangerous, and what the person waited for may still come.
+        """
+        if kindle := [action for action in self.plan.kindle if not self.refused.get(action)]:
+            return kindle
+        if self.plan.companions & self.belief.held and self._waited < _DARK_WAITS:
+            return [_TAKE_STOCK]
+        return []
 
     def _way(self, place: str, target: Waypoint) -> list[str]:
         """Return the moves towards a waypoint: the person's own from here, then the shortest."""
@@ -217,8 +243,8 @@ class Guide:
             moves = moves_to_any(belief, recovery.hiding_places(store, missing, self._next))
         if not moves and late and overdue:
             moves = moves_to_any(belief, [store.home])
-        if not moves and late and missing and recovery.patrolled < PATROL_MOVES:
-            recovery.patrolled += 1
+        self._patrols = not moves and late and bool(missing) and recovery.patrolled < PATROL_MOVES
+        if self._patrols:
             moves = self._patrol()
         return moves
 
@@ -273,12 +299,13 @@ class Guide:
         the plan itself put down stays, unless a rule's cue is seen now.
         """
         held, lost, here = self.belief.held, self.belief.lost, self.belief.place
-        words = reading.lying
+        words = reading.lying | self._lying
         tools = {rule.requires for rule in self.plan.model.rules if rule.requires} - self._put_down
         wanted = {thing: f"get {thing}" for thing in sorted(tools)}
         wanted |= {r.requires: f"get {r.requires}" for r in self.cued(reading) if r.requires}
         if self.waypoint is not None:
             wanted |= {thing: f"get {thing}" for thing in sorted(self.waypoint.holding)}
+        wanted |= {t: f"get {t}" for t in sorted(lost) if self._of_use(t)}
         if self.options.recover and here != self.plan.store.home:
             missing = self.recovery.missing(self.plan.store, self.belief, self._next)
             wanted |= {thing: f"get {thing}" for thing in missing}
@@ -290,6 +317,10 @@ class Guide:
             and not self.refused.get(do)
         ]
 
+    def _of_use(self, thing: str) -> bool:
+        """Tell whether the plan still uses a thing: it is always in hand, or a waypoint ahead is about it."""
+        return thing in self.plan.companions or self.plan.store.needed.get(thing, -1) >= self._next
+
     def _search(self) -> list[str]:
         """Return moves towards what a setback took away and the plan needs.
 
@@ -299,7 +330,8 @@ class Guide:
         target, belief = self.waypoint, self.belief
         if target is None or belief.place is None or not belief.lost:
             return []
-        needed = [thing for thing in sorted(belief.lost) if thing in target.holding]
+        wanted = target.holding | (self.plan.companions - self._put_down)
+        needed = [thing for thing in sorted(belief.lost) if thing in wanted and self._of_use(thing)]
         if self._reading.setback is not None:
             return []
         self._searched.add(belief.place)
@@ -341,7 +373,9 @@ class Guide:
         ahead = self.plan.waypoints[self._next :]
         for thing in sorted(held & target.holding):
             use = next((w for w in ahead if thing in w.holding and _uses(w, thing)), None)
-            if use is None or (use.leaves == thing and use.at == here):
+            if (use is None and thing not in self.plan.companions) or (
+                use is not None and use.leaves == thing and use.at == here
+            ):
                 spare.append(thing)
         return [thing for thing in spare if thing not in self.plan.store.due]
 
@@ -362,7 +396,10 @@ class Guide:
         if target is not None and at_waypoint:
             self._work(target, after, action)
         self._spent += 1
-        if self._next == cursor and target is not None and self._spent > _PATIENCE:
+        if seen.place != seen.origin and not self._patrols:
+            self._worn[seen.origin, action] += 1
+        worn = self._worn[seen.origin, action] > _ROUNDS
+        if self._next == cursor and target is not None and (worn or self._spent > _PATIENCE):
             self._pass(None)
         self._skip_what_needs_no_doing()
 
@@ -371,7 +408,9 @@ class Guide:
         if after.failure:
             self.refused[action] = self.refused.get(action, 0) + 1
             self._drop_closed_way(seen.origin, action)
-        elif seen.place == seen.origin and action in self.plan.moves:
+        elif (action in self.plan.kindle and self._dark) or (
+            seen.place == seen.origin and action in self.plan.moves - set(self.plan.kindle)
+        ):
             self.refused[action] = self.refused.get(action, 0) + 1
             if seen.origin is not None and (seen.origin, action) not in self.belief.places.edges:
                 self.belief.places.remove_edge(seen.origin, action)
@@ -430,6 +469,7 @@ class Guide:
             self._put_down.add(accomplished.leaves)
         self._next += 1
         self._tries = self._refusals = self._stalls = self._spent = 0
+        self._worn.clear()
 
     def _skip_what_needs_no_doing(self) -> None:
         """Go past waypoints whose effect is there already, or that nothing leads to from here."""
@@ -443,7 +483,7 @@ class Guide:
 
     def _unreachable(self, target: Waypoint) -> bool:
         place = self.belief.place
-        if place is None or place not in self.plan.places.places:
+        if place is None or place not in self.plan.places.places or self._dark:
             return False
         return self.distance(place, target) is None
 

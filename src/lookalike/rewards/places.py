@@ -131,7 +131,7 @@ class PlaceMap:
     def _read_unconventional(self, reading: Reading, action: str | None) -> Reading:
         """Take a reply's first sentence for a place where a known move was not refused."""
         first = reading.sentences[0] if reading.sentences else ""
-        if reading.failure or reading.questions or len(first.split()) < 4:
+        if reading.failure or reading.questions or len(first.split()) < 4 or first.startswith("your "):
             return reading
         if len({origin for (origin, a) in self.edges if a == action}) < 2:
             return reading
@@ -143,9 +143,14 @@ class PlaceMap:
             self.edges.get((previous, action)) if previous is not None and action is not None else None
         )
         known = self._by_anchor.get(anchor, [])
+        if predicted is not None and reading.dark and "dark" in anchor and not reading.titled:
+            return predicted  # it cannot be seen, but the move is known
         if previous is not None and _stays(reading, action):
             if reading.titled and anchor not in self.places[previous].anchors:
                 return known[0] if known else self._new(anchor, reading.description)
+            elsewhere = len(known) == 1 and previous != known[0] and not reading.failure and not reading.dark
+            if elsewhere and not self.places[known[0]].ambiguous and action is not None and is_look(action):
+                return known[0]  # something carried one away
             return previous if known else self._extend(previous, anchor, reading.description)
         if known and not self.places[known[0]].ambiguous:
             if self._moved_to_same_wording(reading, previous, action, known[0], predicted):
@@ -281,7 +286,9 @@ class PlaceMap:
                     continue
                 words = len(content_words(short.anchors[0]) & place.words)
                 moves = len(shared) + len(incoming.get(place.id, set()) & incoming.get(short.id, set()))
-                if words and moves and (best is None or (moves, words) > best[0]):
+                back, by_word = _ways_back(incoming.get(place.id, set()), theirs)
+                moves += back
+                if moves and (words or by_word) and (best is None or (moves, words) > best[0]):
                     best = ((moves, words), place.id, short.id)
         return (best[1], best[2]) if best else None
 
@@ -347,6 +354,16 @@ def _stays(reading: Reading, action: str | None) -> bool:
     if reading.failure or reading.unmoved:
         return True
     return action is not None and (is_look(action) or split_action(action)[0] in GET_VERBS | DROP_VERBS)
+
+
+def _ways_back(incoming: set[Edge], outgoing: dict[str, str]) -> tuple[int, bool]:
+    """Count moves that lead back to where a way into a place began; tell whether one is a magic word.
+
+    North from a room and south to the same room: it is one place. A word that is no direction and leads both
+    ways says it without any shared wording.
+    """
+    back = [a for origin, a in incoming for b in (*_OPPOSITES.get(a, ()), a) if outgoing.get(b) == origin]
+    return len(back), any(action not in _OPPOSITES for action in back)
 
 
 def _by_end(edges: dict[Edge, str]) -> dict[str, list[Edge]]:

@@ -11,6 +11,8 @@ from lookalike.rewards.places import Place, PlaceMap
 from lookalike.rewards.text import DROP_VERBS, FIGHT_VERBS, GET_VERBS, content_words, read_text, split_action
 
 _FEWEST_STORED = 3
+_NEARLY_ALL = 0.7
+_PITCH_DARK = "pitch dark"
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ class Plan:
         store: Where things belong.
         moves: Commands that led from one place to another.
         lights: Rules that answer to darkness.
+        kindle: Commands that made light where it was dark.
+        companions: Things the person had in hand nearly all the way, as a lamp.
     """
 
     model: RewardModel
@@ -88,6 +92,8 @@ class Plan:
     store: Store
     moves: frozenset[str]
     lights: tuple[Rule, ...]
+    kindle: tuple[str, ...] = ()
+    companions: frozenset[str] = frozenset()
     _similar: dict[str, tuple[Rule, ...]] = field(default_factory=dict)
 
     def rules_for(self, sentence: str) -> tuple[Rule, ...]:
@@ -165,7 +171,22 @@ def compile_plan(model: RewardModel) -> Plan:
         moves=frozenset(action for _, action in places.edges),
         lights=tuple(rule for rule in model.rules if read_text(rule.cue).dark),
         store=_store(waypoints, {m.id: m for m in model.milestones}),
+        kindle=_kindle(places),
+        companions=_companions(waypoints),
     )
+
+
+def _kindle(places: PlaceMap) -> tuple[str, ...]:
+    """Return commands that led from a dark place to one that is not, and nowhere else from place to place."""
+    dark = {name for name, place in places.places.items() if any(_PITCH_DARK in a for a in place.anchors)}
+    makes_light = {action for (at, action), then in places.edges.items() if at in dark and then not in dark}
+    moves = {action for (at, action) in places.edges if at not in dark}
+    return tuple(sorted(makes_light - moves))
+
+
+def _companions(waypoints: Sequence[Waypoint]) -> frozenset[str]:
+    held = Counter(thing for waypoint in waypoints for thing in waypoint.holding)
+    return frozenset(thing for thing, number in held.items() if number >= _NEARLY_ALL * len(waypoints))
 
 
 def _store(waypoints: Sequence[Waypoint], milestones: Mapping[str, Milestone]) -> Store:

@@ -45,7 +45,8 @@ _ROBBED = re.compile(
     r"\b(?:booty|robs?|robbed|stolen|steals?|stole|snatch(?:es|ed)|relieved you|abstracted|pickpockets?)\b"
     r"|\byour (?:possessions?|valuables)\b|\bsuddenly notice that\b"
 )
-_DARK = re.compile(r"\bpitch (?:dark|black)\b|\bin the dark\b|\bdark place\b|\btoo dark\b")
+_DARK = re.compile(r"\bpitch (?:dark|black)\b|\bin the dark\b(?! ?room)|\bdark place\b|\btoo dark\b")
+_OUT_OF_LIGHT = re.compile(r"\bout of power\b|\bno source of light\b")
 _BEATEN = re.compile(
     r"\bdies\b|\b(?:floor|falls|drops) dead\b|\bis (?:dead|slain)\b|\blast breath\b|\bcarcass\b"
     r"|\b(?:vanquished|slain|killed) (?:a|an|the)\b|\bbody vanishes\b"
@@ -105,7 +106,8 @@ class Reading:
         found = [
             s
             for s in self.sentences[1 if self.failure else 0 :]
-            if s.startswith(("there is", "there are", "lying")) or " here" in s or "nearby" in s
+            if (s.startswith(("there is", "there are", "lying")) or " here" in s or "nearby" in s)
+            and " your " not in s  # "too high up for your lamp to show it" tells of a lamp in hand
         ]
         return frozenset(word for s in found for word in s.split())
 
@@ -127,7 +129,9 @@ class Reading:
     @cached_property
     def dark(self) -> bool:
         """There is no light."""
-        return any(_DARK.search(s) for s in self.sentences)
+        if any(_DARK.search(s) for s in self.sentences):
+            return True
+        return self.anchor is None and any(_OUT_OF_LIGHT.search(s) for s in self.sentences)
 
     @cached_property
     def beaten(self) -> bool:
