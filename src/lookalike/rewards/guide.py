@@ -164,7 +164,7 @@ class Guide:
             return rules
         if self._doubtful and not rules:
             return [_TAKE_STOCK]
-        if self._dark and self.options.recover and (dark := self._in_the_dark()):
+        if self._dark and self.options.recover and (dark := self._in_the_dark(rules)):
             return dark
         errand = self._errand(reading)
         missing = self._missing_here(reading) + self._too_much(reading)
@@ -180,14 +180,17 @@ class Guide:
             wanted = self._explore()
         return [self._spelt(action) for action in dict.fromkeys(wanted)]
 
-    def _in_the_dark(self) -> list[str]:
+    def _in_the_dark(self, rules: list[str]) -> list[str]:
         """Return what made light in the recording; what to do while nothing does and the light is in hand.
 
         Moving in the dark is dangerous, and what the person waited for may still come.
         """
-        if kindle := [action for action in self.plan.kindle if not self.refused.get(action)]:
+        companions = self.plan.companions
+        in_hand = bool(companions & self.belief.held)
+        kindle = [action for action in self.plan.kindle if not self.refused.get(action)]
+        if kindle and (in_hand or not companions):
             return kindle
-        if self.plan.companions & self.belief.held and self._waited < _DARK_WAITS:
+        if not rules and in_hand and self._waited < _DARK_WAITS:
             return [_TAKE_STOCK]
         return []
 
@@ -249,9 +252,13 @@ class Guide:
         return moves
 
     def _patrol(self) -> list[str]:
-        """Return a move to the neighbouring place that was not visited for longest."""
+        """Return a move to the neighbouring place that was not visited for longest, of those visited at all.
+
+        What was never seen can be a trap, or come later in the plan.
+        """
         here, visits = self.belief.place, self.recovery.visits
-        ways = [(visits.get(end, 0), a) for (p, a), end in self.belief.places.edges.items() if p == here]
+        edges = self.belief.places.edges.items()
+        ways = [(visits[end], a) for (p, a), end in edges if p == here and visits.get(end, 0)]
         return [action for _, action in sorted(ways) if self._open(action)][:1]
 
     def _explore(self) -> list[str]:
