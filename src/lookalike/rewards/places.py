@@ -146,12 +146,7 @@ class PlaceMap:
         if predicted is not None and reading.dark and "dark" in anchor and not reading.titled:
             return predicted  # it cannot be seen, but the move is known
         if previous is not None and _stays(reading, action):
-            if reading.titled and anchor not in self.places[previous].anchors:
-                return known[0] if known else self._new(anchor, reading.description)
-            elsewhere = len(known) == 1 and previous != known[0] and not reading.failure and not reading.dark
-            if elsewhere and not self.places[known[0]].ambiguous and action is not None and is_look(action):
-                return known[0]  # something carried one away
-            return previous if known else self._extend(previous, anchor, reading.description)
+            return self._stayed(anchor, reading, previous, action, known)
         if known and not self.places[known[0]].ambiguous:
             if self._moved_to_same_wording(reading, previous, action, known[0], predicted):
                 self.places[known[0]].ambiguous = True
@@ -174,6 +169,17 @@ class PlaceMap:
             if fits and "dark" not in words:
                 return self._extend(fits[0].id, anchor, reading.description)
         return self._new(anchor, reading.description)
+
+    def _stayed(
+        self, anchor: str, reading: Reading, previous: str, action: str | None, known: list[str]
+    ) -> str:
+        """Say where one is after a command that leads nowhere: here, unless something carried one away."""
+        if reading.titled and anchor not in self.places[previous].anchors:
+            return known[0] if known else self._new(anchor, reading.description)
+        elsewhere = len(known) == 1 and previous != known[0] and not reading.failure and not reading.dark
+        if elsewhere and not self.places[known[0]].ambiguous and action is not None and is_look(action):
+            return known[0]
+        return previous if known else self._extend(previous, anchor, reading.description)
 
     def _works_here(self, action: str | None, words: frozenset[str], previous: str) -> bool:
         """Tell a short wording of the same place: the command never led anywhere, and they share a word."""
