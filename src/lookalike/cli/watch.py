@@ -24,7 +24,8 @@ def watch(
     environment: Annotated[str, typer.Option(help="Id of the environment that the recordings show.")],
     out: Annotated[Path, typer.Option(help="Where to write the reward model.")],
     expert: Annotated[
-        str, typer.Option(help="Who watches: embedded-text, or remote for models behind APIs.")
+        str,
+        typer.Option(help="Who watches: embedded-text, embedded-visual, or remote for models behind APIs."),
     ] = "embedded-text",
     model: Annotated[
         list[str] | None,
@@ -55,8 +56,11 @@ def watch(
             demonstrations += found
             if len(found) == 1 and hasattr(watcher, "videos"):
                 watcher.videos[found[0].id] = path
-        with progress(f"{watcher.name} watches"):
-            written = watcher.watch(demonstrations, environment=environment)
+        with progress(f"{watcher.name} watches") as advance:
+            if hasattr(watcher, "progress"):
+                watcher.progress = advance
+            beside = {"folder": out.with_suffix("")} if getattr(watcher, "writes_files", False) else {}
+            written = watcher.watch(demonstrations, environment=environment, **beside)
         if hasattr(watcher, "close"):
             watcher.close()
     finally:

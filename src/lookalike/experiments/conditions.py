@@ -35,7 +35,8 @@ class Condition(_Data):
         description: One sentence.
         player: Who proposes: ``llm``, ``random``, ``replay``, ``follow`` (the expert's recommendation) or
             ``plan`` (a language model that writes all commands beforehand, docs/plan-mode.md) or ``human``
-            (a person at the dashboard is a member besides the language model's, docs/dashboard.md).
+            (a person at the dashboard is a member besides the language model's, docs/dashboard.md), ``mimic``
+            (a policy cloned from videos, docs/visual.md) or ``lookahead`` (imitators that try ahead).
         temperatures: One member each.
         mode: ``council``, ``worlds`` or ``search``.
         council: The council's rule.
@@ -51,7 +52,7 @@ class Condition(_Data):
     name: str
     kind: ConditionKind
     description: str
-    player: Literal["llm", "random", "replay", "follow", "plan", "human"] = "llm"
+    player: Literal["llm", "random", "replay", "follow", "plan", "human", "mimic", "lookahead"] = "llm"
     temperatures: tuple[float, ...]
     mode: Literal["council", "worlds", "search"] = "council"
     council: str = "best-reward"
@@ -78,7 +79,7 @@ class Condition(_Data):
     def handicaps(self) -> Handicaps:
         """Return the help its results are obtained with."""
         return Handicaps(
-            save_restore=self.sync_every > 0 or self.mode == "search",
+            save_restore=self.sync_every > 0 or self.mode == "search" or self.player == "lookahead",
             admissible_actions=self.admissible_actions and self.player not in {"replay", "plan"},
             step_limit=self.config().search_interactions if self.mode == "search" else None,
             restarts=0,

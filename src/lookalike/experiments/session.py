@@ -14,10 +14,11 @@ from functools import partial
 from pathlib import Path
 
 from lookalike.core.errors import EnvironmentDiedError, EnvironmentHungError, UsageError
-from lookalike.core.protocols import Environment, LanguageModel, Player, ResponseCache
+from lookalike.core.protocols import Environment, EpisodeScorer, LanguageModel, Player, ResponseCache
 from lookalike.core.seeds import derive_seed
 from lookalike.core.types import Goal, Observation
 from lookalike.environments import make_environment
+from lookalike.environments.batch import EnvironmentBatch, make_environment_batch
 from lookalike.environments.levels import evaluation_level, has_levels
 from lookalike.environments.supervised import Restart, SupervisedEnvironment
 from lookalike.environments.worker import DEFAULT_MEMORY_LIMIT_MB
@@ -29,8 +30,12 @@ from lookalike.models import make_model
 from lookalike.models.rendering import Budget as PromptBudget
 from lookalike.players import LanguageModelPlayer, RandomPlayer, ReplayPlayer
 from lookalike.players.follow import FollowPlayer
+from lookalike.players.lookahead import LookaheadPlayer, LookaheadSettings
+from lookalike.players.mimic import MimicPlayer
 from lookalike.players.plan import PlanPlayer
 from lookalike.rewards import Plan, RewardModel, RewardModelScorer, compile_plan
+from lookalike.rewards.visual_network import VisualModel
+from lookalike.rewards.visual_scorer import VisualScorer, load_visual
 from lookalike.store import (
     EnvironmentRestarted,
     EpisodeFailed,
@@ -44,6 +49,9 @@ from lookalike.store import (
     usage_of,
 )
 from lookalike.swarm import Episode, SearchEpisode, WorldsEpisode
+
+COPIES = 16
+"""Copies of the game with which the lookahead player tries things."""
 
 
 class PlayStopped(Exception):  # noqa: N818 - control flow, no error
@@ -73,6 +81,8 @@ class SessionSetup:
         files: Folder for pictures that are seen; ``None`` to keep none.
         flush_after_s: Steps that come within this many seconds of each other are written down together.
         paid: Whether responses cost money, so that each is on disk before it is used.
+        visual: Folder of the reward model, where its weights lie; ``None`` for one without.
+        lookahead_steps: Steps that one search of the lookahead player may take.
     """
 
     environment: str
@@ -89,6 +99,8 @@ class SessionSetup:
     files: Path | None = None
     flush_after_s: float = 0.05
     paid: bool = False
+    visual: Path | None = None
+    lookahead_steps: int = LookaheadSettings().steps
 
 
 class Session:
@@ -97,7 +109,11 @@ class Session:
     def __init__(self, setup: SessionSetup, *, notify: Callable[[str], None] | None = None) -> None:
         self.setup = setup
         self._notify = notify
-        self._plan: Plan | None = compile_plan(setup.reward_model) if setup.reward_model is not None else None
+        self._plan: Plan | None = None
+        if setup.reward_model is not None and setup.visual is None:
+            self._plan = compile_plan(setup.reward_model)
+        self._visual: VisualModel | None = None
+        self._copies: EnvironmentBatch | None = None
         self._games: list[SupervisedEnvironment] = []
         self._on_restart: Callable[[Restart], None] | None = None
         self._files: FileStore | None = None
@@ -110,6 +126,9 @@ class Session:
         for game in self._games:
             game.close()
         self._games.clear()
+        if self._copies is not None:
+            self._copies.close()
+            self._copies = None
         self._close_cache()
         self._close_cache = lambda: None
         self._model = self._cache = None
@@ -210,12 +229,10 @@ class Session:
             failed = EpisodeFailed(episode=key, failure=f"{type(error).__name__}: {error.what}")
             record(failed)
             return failed
-        scorers = [RewardModelScorer(self._plan) if self._plan is not None else None for _ in range(worlds)]
-        if not config.needs_reward_model:
-            scorers = [None] * worlds
+        scorers = [self._scorer() if config.needs_reward_model else None for _ in range(worlds)]
         meter = _Meter(key, self.setup.budget, record, logged)
         continuation = Continuation(logged, meter.record)
-        player = self.player(condition, goal)
+        player = self.player(condition, goal, seed=seed)
         self._on_restart = meter.restarted
         shared = {
             "key": key,
@@ -248,12 +265,47 @@ class Session:
             self._files = FileStore(self.setup.files)
         return self._files.put_frame(observation.frame)
 
-    def player(self, condition: Condition, goal: Goal) -> Player:
+    def _scorer(self) -> EpisodeScorer | None:
+        if self.setup.visual is not None and self.setup.reward_model is not None:
+            return VisualScorer(self.setup.reward_model, self.visual())
+        return RewardModelScorer(self._plan) if self._plan is not None else None
+
+    def visual(self) -> VisualModel:
+        """Return the reward model's networks, loaded at first use.
+
+        Raises:
+            UsageError: The reward model has none.
+            CapabilityError: PyTorch is missing.
+        """
+        if self._visual is None:
+            if self.setup.visual is None or self.setup.reward_model is None:
+                raise UsageError(
+                    "Imitators need a reward model with weights.",
+                    remedy="Write one from videos: `lookalike watch --expert embedded-visual`.",
+                )
+            self._visual = load_visual(self.setup.reward_model, self.setup.visual)
+        return self._visual
+
+    def _lookahead(self, seed: int, temperatures: tuple[float, ...]) -> LookaheadPlayer:
+        if self._copies is None:
+            self._copies = make_environment_batch(
+                self.setup.environment,
+                COPIES,
+                step_time_limit_s=self.setup.step_time_limit_s,
+                memory_limit_mb=self.setup.memory_limit_mb,
+            )
+        settings = LookaheadSettings(steps=self.setup.lookahead_steps, temperatures=temperatures)
+        return LookaheadPlayer(
+            self.visual(), self._copies, level=self.environment_seed(seed), settings=settings
+        )
+
+    def player(self, condition: Condition, goal: Goal, *, seed: int = 0) -> Player:
         """Return the condition's player.
 
         Args:
             condition: Says which.
             goal: A plan has as many commands as the person needed for it.
+            seed: The experiment's seed; one that looks ahead begins there.
 
         Raises:
             UsageError: The replay baseline has no recording.
@@ -267,6 +319,10 @@ class Session:
             )
         if condition.player == "random":
             return RandomPlayer()
+        if condition.player == "mimic":
+            return MimicPlayer(self.visual())
+        if condition.player == "lookahead":
+            return self._lookahead(seed, condition.temperatures)
         if condition.player == "follow":
             return FollowPlayer()
         if condition.player == "replay":

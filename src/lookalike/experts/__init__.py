@@ -15,6 +15,8 @@ ENTRY_POINTS = "lookalike.experts"
 """Group under which other packages register experts: name = "module:factory"."""
 
 
+VISUAL = "embedded-visual"
+"""The expert that learns from frames; it writes weights beside its document."""
 REMOTE = "remote"
 """The expert that asks models behind APIs; ``remote:MODEL,MODEL`` names them in one word."""
 
@@ -29,8 +31,8 @@ def make_expert(
     """Return an expert (core.protocols.Expert).
 
     Args:
-        name: ``embedded-text``; ``remote``, or ``remote:MODEL,MODEL``; or one that an installed package
-            registers.
+        name: ``embedded-text``; ``embedded-visual`` for videos of play; ``remote``, or
+            ``remote:MODEL,MODEL``; or one that an installed package registers.
         models: Names of the remote expert's models, as for :func:`lookalike.models.make_model`.
         cache: Where the remote expert's responses are kept.
         notify: Called with a sentence when the remote expert leaves out, splits or samples something.
@@ -56,6 +58,10 @@ def make_expert(
             expected=f"the expert {REMOTE!r}",
             remedy=f"use --expert {REMOTE}, or leave the models out",
         )
+    if name == VISUAL:
+        from lookalike.experts.visual import EmbeddedVisualExpert
+
+        return EmbeddedVisualExpert()
     if name == "embedded-text":
         from lookalike.experts.text import EmbeddedTextExpert
 
@@ -68,7 +74,9 @@ def make_expert(
 
 def expert_names() -> tuple[str, ...]:
     """Return the names that :func:`make_expert` takes, sorted."""
-    return tuple(sorted({"embedded-text", REMOTE, *(e.name for e in entry_points(group=ENTRY_POINTS))}))
+    return tuple(
+        sorted({"embedded-text", VISUAL, REMOTE, *(e.name for e in entry_points(group=ENTRY_POINTS))})
+    )
 
 
 __all__ = ["expert_names", "make_expert"]

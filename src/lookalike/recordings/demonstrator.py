@@ -40,13 +40,12 @@ class Place(NamedTuple):
 
 
 class Guide(Protocol):
-    """Knows a game well enough to search it.
+    """Knows a game well enough to search it."""
 
-    Attributes:
-        width: Places that go forward in step; ``None`` for best first.
-    """
-
-    width: int | None
+    @property
+    def width(self) -> int | None:
+        """Places that go forward in step; ``None`` for best first."""
+        ...
 
     def macros(self) -> Sequence[Macro]:
         """Return the choices that are tried at every place."""

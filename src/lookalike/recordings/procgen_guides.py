@@ -9,13 +9,14 @@ import math
 import struct
 from collections import deque
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.core.errors import UnknownNameError
+from lookalike.core.types import Goal
 from lookalike.environments.procgen import engine_state_in
 from lookalike.environments.procgen_state import EngineView, view_state
 from lookalike.recordings.demonstrator import Macro, Place
@@ -32,12 +33,14 @@ class ProcgenGuide:
         promise: From the engine's state and the score.
         cell: What makes two states one place.
         width: Places that go forward in step; ``None`` for best first.
+        goal: What ends the search; ``None`` for the whole level.
     """
 
     choices: tuple[Macro, ...]
     promise: Callable[[EngineView], float]
     cell: Callable[[EngineView], Hashable]
     width: int | None = None
+    goal: Goal | None = None
 
     def macros(self) -> Sequence[Macro]:
         """Return the choices that are tried at every place."""
@@ -49,19 +52,23 @@ class ProcgenGuide:
         return Place(self.cell(view), self.promise(view))
 
     def solved(self, facts: Mapping[str, Any]) -> bool:
-        """Return whether the level is complete."""
-        return bool(facts["level_complete"])
+        """Return whether the goal is reached, or the level complete."""
+        return bool(facts["level_complete"]) if self.goal is None else self.goal.reached(facts)
 
 
-def procgen_guide(game: str) -> ProcgenGuide:
+def procgen_guide(game: str, goal: Goal | None = None) -> ProcgenGuide:
     """Return the guide to a game.
+
+    Args:
+        game: One of the sixteen.
+        goal: End the search where this goal is reached; ``None`` for the whole level.
 
     Raises:
         UnknownNameError: There is none for this game.
     """
     if game not in _GUIDES:
         raise UnknownNameError("Procgen game", game, _GUIDES)
-    return _GUIDES[game]
+    return replace(_GUIDES[game], goal=goal)
 
 
 def _each(actions: str, *lengths: int) -> tuple[Macro, ...]:

@@ -95,13 +95,15 @@ class Detect(_Part):
     """How a milestone is noticed; every field that is set must hold after the step.
 
     ``holds``/``leaves``: an object was taken or put down (told by the command and a reply that does not
-    refuse it). ``place``: the step ended there. ``says``: the reply has this sentence (as a key).
+    refuse it). ``place``: the step ended there. ``says``: the reply has this sentence (as a key). ``stage``:
+    the learned progress of the frames has come this far, 1 where recordings end.
     """
 
     holds: str | None = None
     leaves: str | None = None
     place: str | None = None
     says: str | None = None
+    stage: float | None = Field(default=None, gt=0, le=1)
 
     def key(self) -> tuple[str, str]:
         """Return what to index the milestone by."""
@@ -109,9 +111,11 @@ class Detect(_Part):
             value = getattr(self, name)
             if value is not None:
                 return name, value
+        if self.stage is not None:
+            return "stage", f"{self.stage:g}"
         raise RewardModelError(
             "A milestone has nothing to be detected by.",
-            expected="one of holds, leaves, place, says under detect",
+            expected="one of holds, leaves, place, says, stage under detect",
         )
 
 
@@ -120,13 +124,14 @@ class Milestone(_Part):
 
     id: str
     description: str
-    kind: Literal["acquisition", "deposit", "visit", "event"]
+    kind: Literal["acquisition", "deposit", "visit", "event", "stage"]
     detect: Detect
     value: float = Field(ge=-1, le=1)
     after: tuple[str, ...] = ()
     score_change: int | None = None
     evidence: Span
     agreement: Agreement | None = None
+    thumbnail: str | None = None
 
 
 class PathStep(_Part):
@@ -203,6 +208,35 @@ class Following(_Part):
     explore: bool = True
 
 
+class VisualPart(_Part):
+    """What a model of frames has besides the document: weights, and how far they were found to be right.
+
+    ``weights`` is a file below the document's folder, ``weights_hash`` its SHA-256. ``distance``: of the
+    recordings from the game's own frames, in their distances from each other. ``actions_accuracy``: of the
+    inverse dynamics on random play; ``actions_tried``: share of the recordings' steps whose action was found
+    by trying; ``actions_agreement``: how often inverse dynamics agree with that, on held-out recordings.
+    The rest is measured on ``held_out`` recordings against random play, for
+    the network and for ridge regression of pixels on time. ``clock`` says which pixels told the time and are
+    masked; ``clock_box`` is left, top, right, bottom of them in pixels of 64.
+    """
+
+    weights: str
+    weights_hash: str
+    distance: float
+    actions_accuracy: float
+    actions_tried: float = 0.0
+    actions_agreement: float | None = None
+    held_out: int = Field(ge=0)
+    voc_good: float
+    voc_bad: float
+    pairwise: float
+    ridge_voc_good: float
+    ridge_voc_bad: float
+    ridge_pairwise: float
+    clock: str
+    clock_box: tuple[int, int, int, int] | None = None
+
+
 class RewardModel(_Part):
     """The whole document. See docs/how-it-works.md for how each part is used."""
 
@@ -220,6 +254,7 @@ class RewardModel(_Part):
     hazards: tuple[Hazard, ...] = ()
     places: tuple[PlaceNote, ...] = ()
     dropped: tuple[DroppedClaim, ...] = ()
+    visual: VisualPart | None = None
 
     @field_validator("milestones")
     @classmethod
@@ -237,9 +272,16 @@ class RewardModel(_Part):
         # What came later counts only where it says something: older documents keep their hashes.
         if not data["dropped"]:
             del data["dropped"]
+        if data["visual"] is None:
+            del data["visual"]
         for part in (*data["milestones"], *data["rules"], *data["hazards"]):
             if part["agreement"] is None:
                 del part["agreement"]
+        for milestone in data["milestones"]:
+            if milestone["thumbnail"] is None:
+                del milestone["thumbnail"]
+            if milestone["detect"]["stage"] is None:
+                del milestone["detect"]["stage"]
         return hash_json(data)
 
     def components(self) -> Iterator[tuple[str, Any]]:

@@ -1,0 +1,448 @@
+"""The embedded visual expert: watches silent videos of play, writes a reward model with weights beside it.
+
+In order: the recordings are compared with the game (another game's are refused), the swarm plays at random to
+learn what its actions look like, inverse dynamics label the recordings, pixels that tell the time are masked,
+progress is learned with random play as negatives, its curve is cut into stages, and a policy and a preview of
+actions are learned from the labelled recordings. No network, no key; a few minutes on two cores.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lookalike.core.errors import RecordingError
+from lookalike.core.ids import hash_file
+from lookalike.core.protocols import Environment
+from lookalike.core.seeds import derive_seed
+from lookalike.core.types import Demonstration
+from lookalike.experts.visual_actions import LearnedActions, label_plays, learn_actions, learn_policy
+from lookalike.experts.visual_clock import Clock, find_clock
+from lookalike.experts.visual_data import UNKNOWN, Plays, find_levels, pack, play_at_random, watched_plays
+from lookalike.experts.visual_progress import LearnedProgress, learn_preview, learn_progress
+from lookalike.experts.visual_stages import Stage, find_stages, write_thumbnail
+from lookalike.experts.visual_trying import recover_by_trying
+from lookalike.rewards.document import (
+    Detect,
+    MadeBy,
+    Milestone,
+    RecordingNote,
+    RewardModel,
+    Span,
+    VisualPart,
+    Weights,
+)
+from lookalike.rewards.visual_network import (
+    Calibration,
+    Floats,
+    VisualModel,
+    describe,
+    masked,
+    nearest,
+    require_torch,
+    save_visual_model,
+)
+
+VERSION = 1
+WEIGHTS_FILE = "weights.safetensors"
+HELD_OUT_SHARE = 0.15
+FARTHEST = 3.0
+"""Distance from the game's own frames (in their own distances from each other) beyond which it is another."""
+SURE = 0.5
+"""Probability from which an action counts as recovered where one action is wanted."""
+_STAGE_VALUE, _END_VALUE = 0.1, 0.5
+_LANDMARKS = 600
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is trained; the shipped size takes about two minutes of one idle core a game.
+
+    Attributes:
+        random_steps: Steps of own random play.
+        tried_steps: Steps in which actions are recovered by trying; beyond, inverse dynamics say them.
+        actions: Updates of the inverse dynamics; likewise ``progress``, ``policy`` and ``preview``.
+        progress: Updates.
+        policy: Updates.
+        preview: Updates.
+        batch: Frames of an update.
+    """
+
+    random_steps: int = 8_000
+    tried_steps: int = 30_000
+    actions: int = 700
+    progress: int = 400
+    policy: int = 500
+    preview: int = 250
+    batch: int = 96
+
+    def times(self, factor: float) -> Effort:
+        """Return more, or less, of everything but the batch."""
+
+        def scaled(count: int) -> int:
+            return max(20, round(count * factor))
+
+        return Effort(
+            max(400, round(self.random_steps * factor)),
+            self.tried_steps,
+            scaled(self.actions),
+            scaled(self.progress),
+            scaled(self.policy),
+            scaled(self.preview),
+            self.batch,
+        )
+
+
+@dataclass(frozen=True)
+class WatchReport:
+    """What the expert found out about its own learning; every part is in the document as well.
+
+    Attributes:
+        distance: How far the recordings are from the game's frames, in their own distances.
+        actions: The inverse dynamics on held-out random play.
+        progress: The progress network on held-out recordings, with the ridge baseline.
+        clock: Pixels that tell the time.
+        held_out: How many recordings were held out.
+        tried: Share of the recordings' steps whose action was recovered by trying, in [0, 1].
+        agreement: Share of the held-out recordings' steps that the inverse-dynamics network names like
+            trying does, where actions have visible effects; ``None`` where there are none.
+        compared: How many steps that is.
+    """
+
+    distance: float
+    actions: LearnedActions
+    progress: LearnedProgress
+    clock: Clock
+    held_out: int
+    tried: float = 0.0
+    agreement: float | None = None
+    compared: int = 0
+
+
+class EmbeddedVisualExpert:
+    """Watches silent videos and writes a reward model (core.protocols.Expert).
+
+    Args:
+        effort: How much is trained.
+        seed: Of everything that is drawn.
+        progress: Called with done, total and what is going on.
+        make: Makes the environment that own random play needs; ``None`` for the registry.
+    """
+
+    name = "embedded-visual"
+    writes_files = True
+
+    def __init__(
+        self,
+        *,
+        effort: Effort | None = None,
+        seed: int = 0,
+        progress: Callable[[float, float | None, str], None] | None = None,
+        make: Callable[[str], Environment] | None = None,
+    ) -> None:
+        self.effort = effort or Effort()
+        self.seed = seed
+        self.report: WatchReport | None = None
+        self.progress = progress
+        self._make = make
+
+    def watch(
+        self, demonstrations: Sequence[Demonstration], *, environment: str, folder: Path
+    ) -> RewardModel:
+        """Write the reward model of videos of one game, with its weights and thumbnails.
+
+        Args:
+            demonstrations: At least one, with frames; their actions are not looked at.
+            environment: Environment id the model is for; played at random here.
+            folder: Where weights and thumbnails go; made where it is missing. The document names them
+                relative to the folder above.
+
+        Raises:
+            RecordingError: No frames, or they are another game's.
+            CapabilityError: PyTorch is missing, or the environment shows no frames.
+        """
+        require_torch()
+        if not demonstrations:
+            raise RecordingError("There is no demonstration to watch.", expected="at least one recording")
+        watched = watched_plays(demonstrations)
+        own, names, tried = self._play(demonstrations, watched, environment)
+        landmarks, typical = _landmarks(own)
+        distance = _refuse_other_games(watched, landmarks, typical, environment)
+        clock = find_clock(watched, own)
+        if clock.box is not None:
+            watched, own = _without(watched, clock), _without(own, clock)
+        held_out = _held_out(len(watched))
+        shown = [p for p in range(len(watched)) if p not in set(held_out)]
+        learned = learn_actions(
+            own,
+            names,
+            seed=derive_seed(self.seed, "actions"),
+            steps=self.effort.actions,
+            batch=self.effort.batch,
+            recovered=(watched.only(shown), tried[_frames_of(watched, shown)]),
+            progress=self._tell("learning what actions look like"),
+        )
+        labels = label_plays(learned.network, watched)
+        agreement, compared = _agreement(labels, tried, _frames_of(watched, held_out))
+        is_tried = tried.any(axis=1)
+        labels[is_tried] = tried[is_tried]
+        progress = learn_progress(
+            watched,
+            own,
+            held_out=held_out,
+            seed=derive_seed(self.seed, "progress"),
+            steps=self.effort.progress,
+            batch=self.effort.batch,
+            progress=self._tell("learning what progress looks like"),
+        )
+        calibration = replace(progress.calibration, typical_distance=typical)
+        networks = {"actions": learned.network, "progress": progress.network}
+        model = VisualModel(environment, names, networks, calibration, clock.mask, landmarks)
+        self._learn_to_play(model, watched, own, labels)
+        folder.mkdir(parents=True, exist_ok=True)
+        save_visual_model(model, folder / WEIGHTS_FILE)
+        steps = int((watched.lengths - 1).sum())
+        self.report = WatchReport(
+            distance,
+            learned,
+            progress,
+            clock,
+            len(held_out),
+            tried=int(is_tried.sum()) / max(steps, 1),
+            agreement=agreement,
+            compared=compared,
+        )
+        curves = _curves(model, watched)
+        stages = find_stages(curves)
+        return _document(demonstrations, environment, folder, stages, self.report)
+
+    def _play(
+        self, demonstrations: Sequence[Demonstration], watched: Plays, environment: str
+    ) -> tuple[Plays, tuple[str, ...], Floats]:
+        """Play at random, and find out by trying what was done in the recordings."""
+        from lookalike.environments import make_environment
+
+        game = (self._make or make_environment)(environment)
+        try:
+            levels = find_levels(demonstrations, game)
+            own, names = play_at_random(
+                game,
+                seed=derive_seed(self.seed, "own play"),
+                steps=self.effort.random_steps,
+                longest=max(40, int(np.quantile(watched.lengths, 0.9))),
+                levels=levels,
+                progress=self._tell("playing at random"),
+            )
+            tried = recover_by_trying(
+                game,
+                watched,
+                levels,
+                names,
+                most_steps=self.effort.tried_steps,
+                progress=self._tell("trying what was done"),
+            )
+            return own, names, tried
+        finally:
+            game.close()
+
+    def _learn_to_play(self, model: VisualModel, watched: Plays, own: Plays, labels: Floats) -> None:
+        """Clone a policy from the recordings, and learn what actions gain."""
+        model.networks["policy"] = learn_policy(
+            watched,
+            labels,
+            seed=derive_seed(self.seed, "policy"),
+            steps=self.effort.policy,
+            batch=self.effort.batch,
+            progress=self._tell("cloning a policy"),
+        )
+        sure = np.where(labels.max(axis=1) >= SURE, labels.argmax(axis=1), UNKNOWN)
+        both = _together(watched.with_actions(sure), own)
+        found = model.progress(both.frames)
+        ends = found.end_score[both.stops - 1]
+        died = both.ended & (ends < model.calibration.end_threshold)
+        died[: len(watched)] = False
+        model.networks["preview"] = learn_preview(
+            both,
+            found.potential,
+            died,
+            len(model.actions),
+            seed=derive_seed(self.seed, "preview"),
+            steps=self.effort.preview,
+            batch=self.effort.batch,
+            progress=self._tell("learning what actions gain"),
+        )
+
+    def _tell(self, what: str) -> Callable[[float], None] | None:
+        if self.progress is None:
+            return None
+        told = self.progress
+        return lambda fraction: told(fraction, 1.0, what)
+
+
+def _frames_of(plays: Plays, which: Sequence[int]) -> NDArray[np.int64]:
+    """Return the indices of all frames of some plays."""
+    return np.concatenate(
+        [np.zeros(0, np.int64), *(np.arange(plays.starts[p], plays.stops[p]) for p in which)]
+    )
+
+
+def _agreement(labels: Floats, tried: Floats, frames: NDArray[np.int64]) -> tuple[float | None, int]:
+    """Compare the network's labels with those by trying, on steps where not all actions do the same."""
+    found = tried[frames] > 0
+    telling = found.any(axis=1) & ~found.all(axis=1)
+    if not telling.any():
+        return None, 0
+    named = labels[frames].argmax(axis=1)
+    right = found[np.arange(len(frames)), named][telling]
+    return float(right.mean()), int(telling.sum())
+
+
+def _held_out(count: int) -> list[int]:
+    """Return which recordings are held out: about one in seven, the last ones; none of one or two."""
+    return list(range(count - max(1, round(HELD_OUT_SHARE * count)), count)) if count > 2 else []
+
+
+def _landmarks(own: Plays) -> tuple[Floats, float]:
+    """Return descriptors of frames spread over own play, and how far other own frames are from them."""
+    chosen = np.unique(np.linspace(0, len(own.frames) - 1, 2 * _LANDMARKS).astype(np.int64))
+    found = describe(own.frames[chosen])
+    # Neighbouring frames look alike: halves of different plays are compared.
+    half = len(found) // 2
+    typical = float(np.quantile(nearest(found[half:], found[:half]), 0.95)) if half else 1.0
+    return np.ascontiguousarray(found[::2]), max(typical, 1e-3)
+
+
+def _refuse_other_games(watched: Plays, landmarks: Floats, typical: float, environment: str) -> float:
+    probes = watched.frames[np.unique(np.linspace(0, len(watched.frames) - 1, 400).astype(np.int64))]
+    distance = float(np.median(nearest(describe(probes), landmarks))) / typical
+    if distance > FARTHEST:
+        raise RecordingError(
+            "The recordings do not look like this game.",
+            got=f"frames {distance:.1f} times as far from {environment}'s as its own are from each other",
+            expected=f"at most {FARTHEST:g} times",
+            remedy="name the right --environment, or leave out what belongs to another game",
+        )
+    return distance
+
+
+def _without(plays: Plays, clock: Clock) -> Plays:
+    return replace(plays, frames=masked(plays.frames, clock.mask))
+
+
+def _together(one: Plays, other: Plays) -> Plays:
+    def parts(plays: Plays, what: Any) -> list[Any]:
+        return [what[a:b] for a, b in zip(plays.starts, plays.stops, strict=True)]
+
+    return pack(
+        parts(one, one.frames) + parts(other, other.frames),
+        parts(one, one.actions) + parts(other, other.actions),
+        [*one.ended.tolist(), *other.ended.tolist()],
+    )
+
+
+def _curves(model: VisualModel, watched: Plays) -> list[Floats]:
+    potential = model.progress(watched.frames).potential
+    return [potential[a:b] for a, b in zip(watched.starts, watched.stops, strict=True)]
+
+
+def _document(
+    demonstrations: Sequence[Demonstration],
+    environment: str,
+    folder: Path,
+    stages: Sequence[Stage],
+    report: WatchReport,
+) -> RewardModel:
+    milestones: list[Milestone] = []
+    for number, stage in enumerate(stages, 1):
+        name = f"stage-{number}"
+        demonstration = demonstrations[stage.recording]
+        picture = f"{name}.png"
+        write_thumbnail(demonstration, stage.step, folder / picture)
+        last = stage.potential >= 1.0
+        milestones.append(
+            Milestone(
+                id=name,
+                description=_stage_words(stage, len(demonstrations)),
+                kind="stage",
+                detect=Detect(stage=stage.potential),
+                value=_END_VALUE if last else _STAGE_VALUE,
+                after=(milestones[-1].id,) if milestones else (),
+                evidence=_span(demonstration, *stage.span),
+                thumbnail=f"{folder.name}/{picture}",
+            )
+        )
+    figures, ridge = report.progress.figures, report.progress.ridge
+    box = report.clock.box
+    return RewardModel(
+        environment=environment,
+        goal=f"Reach what {len(demonstrations)} recording(s) of {environment} end with.",
+        made_by=MadeBy(expert=EmbeddedVisualExpert.name, expert_version=VERSION),
+        recordings=tuple(_note(demonstration) for demonstration in demonstrations),
+        weights=Weights(progress=1.0, refused=0.0, setback=-0.5),
+        milestones=tuple(milestones),
+        visual=VisualPart(
+            weights=f"{folder.name}/{WEIGHTS_FILE}",
+            weights_hash=hash_file(folder / WEIGHTS_FILE),
+            distance=_rounded(report.distance),
+            actions_accuracy=_rounded(report.actions.accuracy),
+            actions_tried=_rounded(report.tried),
+            actions_agreement=None if report.agreement is None else _rounded(report.agreement),
+            held_out=report.held_out,
+            voc_good=_rounded(figures.voc_good),
+            voc_bad=_rounded(figures.voc_bad),
+            pairwise=_rounded(figures.pairwise),
+            ridge_voc_good=_rounded(ridge.voc_good),
+            ridge_voc_bad=_rounded(ridge.voc_bad),
+            ridge_pairwise=_rounded(ridge.pairwise),
+            clock=report.clock.sentence(),
+            clock_box=box,
+        ),
+    )
+
+
+def _stage_words(stage: Stage, recordings: int) -> str:
+    if stage.potential >= 1.0:
+        return (
+            f"The end: the screen looks as it does where {stage.reached_by} of {recordings} recordings end."
+        )
+    return (
+        f"{round(100 * stage.potential)}% of the way: {stage.reached_by} of {recordings} recordings come "
+        f"here, about {stage.steps_left} steps before their end."
+    )
+
+
+def _span(demonstration: Demonstration, start: int, end: int) -> Span:
+    times = demonstration.trajectory.times
+    return Span(
+        recording=demonstration.id,
+        start=start,
+        end=end,
+        start_s=round(times[start], 2) if times else None,
+        end_s=round(times[end + 1], 2) if times else None,
+    )
+
+
+def _note(demonstration: Demonstration) -> RecordingNote:
+    provenance = demonstration.provenance
+    return RecordingNote(
+        id=demonstration.id,
+        file=provenance.file,
+        content_hash=provenance.content_hash,
+        licence=provenance.licence,
+        player_kind=demonstration.player_kind,
+        steps=len(demonstration.trajectory),
+        outcome=demonstration.outcome,
+    )
+
+
+def _rounded(value: float) -> float:
+    return round(value, 4) if math.isfinite(value) else 0.0
+
+
+__all__ = ["Calibration", "Effort", "EmbeddedVisualExpert", "WatchReport"]

@@ -1,0 +1,111 @@
+"""Finds the pixels that tell the time: what changes with the clock and not with the play.
+
+A pixel is clock-like in a set of plays where it moves over time, and moves alike in all of them: the variance
+between times is large and the variance between plays at one time is small, whatever the play. Such a pixel
+rises in good and bad play alike, so a network that ranks frames by time would need nothing else.
+
+A clock that is drawn over the recordings alone (a speed-runner's timer) is found in them alone; one that the
+game itself shows is found in the swarm's own play as well. The first must be masked because own play shows
+nothing there at all, which would give every recording away.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lookalike.experts.visual_data import Plays
+from lookalike.rewards.visual_network import SIZE
+
+LEAST_PLAYS = 3
+LEAST_CHANGE = 8.0
+"""Standard deviation over time, in grey levels of 256, below which a pixel does not move."""
+SHARE = 0.7
+"""Share of a pixel's variance that time must explain."""
+MOST_MASKED = 0.25
+"""Share of the picture beyond which it is no clock but the game itself that moves with time."""
+_GRID = 48
+_GROWN = 2
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Pixels that tell the time.
+
+    Attributes:
+        mask: bool [64, 64]; they and their neighbours.
+        pixels: How many were found, before the neighbours.
+        box: Left, top, right, bottom of the mask in pixels of 64, the last two exclusive; ``None`` where
+            nothing was found.
+        in_own_play: The swarm's own play shows the clock as well: it belongs to the game.
+    """
+
+    mask: NDArray[np.bool_]
+    pixels: int
+    box: tuple[int, int, int, int] | None
+    in_own_play: bool
+
+    def sentence(self) -> str:
+        """Return what was found, in words."""
+        if self.box is None:
+            return "No pixels were found that tell the time."
+        whose = "the game's own" if self.in_own_play else "drawn over the recordings"
+        left, top, right, bottom = self.box
+        return (
+            f"{self.pixels} of {SIZE * SIZE} pixels tell the time ({whose}), within columns {left} to "
+            f"{right - 1} and rows {top} to {bottom - 1} of 64; they are masked."
+        )
+
+
+def find_clock(watched: Plays, own: Plays) -> Clock:
+    """Find the pixels that tell the time in recordings, and in own play where it shows them too.
+
+    Args:
+        watched: Recordings; with fewer than three, nothing can be told.
+        own: Own random play.
+    """
+    explained = time_explains(watched)
+    if explained is None:
+        return _nothing()
+    found = explained
+    if found.mean() > MOST_MASKED or not found.any():
+        return _nothing()
+    own_explained = time_explains(own)
+    shared = own_explained is not None and float(own_explained[found].mean()) > 0.5
+    mask = _grown(found)
+    rows, columns = np.nonzero(mask)
+    box = (int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1)
+    return Clock(mask, int(found.sum()), box, shared)
+
+
+def time_explains(plays: Plays) -> NDArray[np.bool_] | None:
+    """Return bool [64, 64]: pixels that move over time, alike in all plays; ``None`` with too few plays."""
+    if len(plays) < LEAST_PLAYS:
+        return None
+    length = int(np.quantile(plays.lengths, 0.5))
+    long = [p for p in range(len(plays)) if plays.lengths[p] >= length][:_GRID]
+    if len(long) < LEAST_PLAYS or length < 8:
+        return None
+    times = np.unique(np.linspace(0, length - 1, _GRID).astype(np.int64))
+    seen = np.stack([plays.frames[plays.starts[p] + times].mean(axis=3) for p in long])  # [P, T, 64, 64]
+    over_time = seen.mean(axis=0).var(axis=0)
+    between_plays = seen.var(axis=0).mean(axis=0) / max(1 - 1 / len(long), 1e-9)
+    # The mean over plays still holds 1/P of their variance: without taking it off, noise looks like time.
+    over_time = np.maximum(over_time - between_plays / len(long), 0.0)
+    share = over_time / np.maximum(over_time + between_plays, 1e-9)
+    return np.asarray((share >= SHARE) & (np.sqrt(over_time) >= LEAST_CHANGE))
+
+
+def _grown(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    grown = mask.copy()
+    padded = np.pad(mask, _GROWN)
+    for dy in range(2 * _GROWN + 1):
+        for dx in range(2 * _GROWN + 1):
+            grown |= padded[dy : dy + SIZE, dx : dx + SIZE]
+    return grown
+
+
+def _nothing() -> Clock:
+    return Clock(np.zeros((SIZE, SIZE), bool), 0, None, in_own_play=False)
