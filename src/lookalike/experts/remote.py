@@ -27,7 +27,7 @@ from lookalike.experts.remote_claims import CLAIMS_SCHEMA, Cited, read_claims
 from lookalike.experts.remote_document import Reviewed, build_document, merged
 from lookalike.experts.remote_showing import Showing, show_span, show_whole
 from lookalike.models.capabilities import capabilities_of, require
-from lookalike.models.rendering import plain
+from lookalike.models.rendering import plain, quoted
 from lookalike.rewards.document import DroppedClaim, MadeBy, RewardModel
 
 VERSION = 1
@@ -262,9 +262,8 @@ class RemoteExpert:
             for number, same in enumerate(claims):
                 cited = same[0]
                 evidence = show_span(cited.showing, cited.first, cited.last, has=has)
-                said = (
-                    f"The claim: <<<{plain(cited.claim.sentence(), 600)}>>>\nThe evidence:\n{evidence.text}"
-                )
+                claimed = quoted(cited.claim.sentence(), 600)
+                said = f"The claim: {claimed}\nThe evidence:\n{evidence.text}"
                 system = RETHINK.format(fence=FENCE)
                 requests.append(
                     self._request(model, system, said, evidence, f"rethink {number}", most=REVIEW_TOKENS)

@@ -21,7 +21,7 @@ from lookalike.core.errors import CapabilityError
 from lookalike.core.protocols import Media, ModelCapabilities
 from lookalike.core.types import Demonstration, Frame
 from lookalike.models.pictures import picture
-from lookalike.models.rendering import plain, quoted
+from lookalike.models.rendering import quoted
 
 Unit = Literal["steps", "seconds"]
 
@@ -256,10 +256,11 @@ def _lines(demonstration: Demonstration, first: int, last: int, limit: int) -> l
     trajectory = demonstration.trajectory
     lines = [_seen_before(demonstration, first, limit)]
     for step in range(first, last + 1):
-        typed = "not known" if trajectory.actions[step] is None else plain(trajectory.actions[step], 60)
+        action = trajectory.actions[step]
+        typed = "something not known" if action is None else f"typed: {quoted(action, 60)}"
         after = trajectory.observations[step + 1].text
         clock = f", {trajectory.times[step + 1]:.1f} s" if trajectory.times else ""
-        lines.append(f"[step {step}{clock}] typed: <<<{typed}>>> then {quoted(after, limit)}")
+        lines.append(f"[step {step}{clock}] {typed} then {quoted(after, limit)}")
     return lines
 
 

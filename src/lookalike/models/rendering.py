@@ -27,6 +27,7 @@ SAME_STATE = 1.0 - 1e-9
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 _CHAT_MARK = re.compile(r"(?<=<)\|+|\|+(?=>)")
 _OUR_WORDS = re.compile(r"\b(reward|goal|expert|memory|recommended)\s*:", re.IGNORECASE)
+_FENCE = re.compile(r"[<>]{2,}")
 _SPACE = re.compile(r"\s+")
 _SENTENCE_END = re.compile(r"[.!?]['\")]?(?=\s|$)")
 
@@ -283,7 +284,8 @@ def _told(before: str | None, action: str, after: str | None, value: float | Non
 
 def quoted(text: str | None, limit: int) -> str:
     """Return untrusted text as one harmless line between marks that it cannot hold itself."""
-    return f"<<<{plain(text, limit).replace('<<<', '').replace('>>>', '')}>>>"
+    # A run of any such signs goes as a whole: taking "<<<" out of "<<>>><" piece by piece would make one.
+    return f"<<<{_FENCE.sub('', plain(text, limit)).strip('<> ')}>>>"
 
 
 def prompt_characters(prompt: Prompt) -> int:
