@@ -265,7 +265,8 @@ def test_a_game_that_answers_otherwise_now_is_noted(run: FoundRun, monkeypatch: 
         raise LookalikeError("The game is gone.")
 
     monkeypatch.setattr(verdicts, "make_environment", missing)
-    played = load(run, 1)
+    number = next(e.number for e in run.browser.episodes(run.run_id) if e.key.condition == "uniform+expert")
+    played = load(run, number)
     assert played.note == "Computed without what the game offered: The game is gone."
     assert set(played.offered) == {None}
 

@@ -133,8 +133,8 @@ def test_who_goes_away_leaves_what_was_played(page: Any, tmp_path: Path) -> None
 
 def test_a_video_without_text_is_read_when_the_expert_watches(tmp_path: Path, recorded: Path) -> None:
     from lookalike.web.jobs import Job
-    from lookalike.web.pages_recordings import watch_recording
     from lookalike.web.state import Dashboard
+    from lookalike.web.watching import watch_recording
 
     (tmp_path / "bare.mp4").write_bytes((recorded / "recording.mp4").read_bytes())
     dashboard = Dashboard(tmp_path)

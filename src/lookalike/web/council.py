@@ -27,6 +27,7 @@ from lookalike.experiments.conditions import PERSON, Condition, list_experiments
 from lookalike.experiments.session import Session, SessionSetup
 from lookalike.players import LanguageModelPlayer, RandomPlayer
 from lookalike.players.llm import normalise_action, why_no_action
+from lookalike.players.mimic import MimicPlayer
 from lookalike.rewards import load_reward_model, save_reward_model
 from lookalike.store import EpisodeFailed, Event, EventLog, RunFinished, open_log
 from lookalike.web import shown
@@ -37,6 +38,11 @@ from lookalike.web.screen_play import picture_of
 
 MOST_COUNCILS = 2
 TEMPERATURES = (0.2, 0.6, 1.0)
+MEMBERS = {
+    "llm": "language-model members",
+    "random": "members that draw evenly",
+    "mimic": "members that imitate recordings",
+}
 _GRACE_S = 5.0
 _MOST_ACTIONS = 120
 
@@ -49,7 +55,7 @@ class Invitation:
         environment: Environment id.
         goal: Goal name.
         seed: The run's seed.
-        members: ``llm``, or ``random`` for even draws in the other members' place.
+        members: ``llm``; or in the other members' place ``random`` for even draws, ``mimic`` for imitators.
         reward_model: Its file, or ``None``.
         recommendation: Whether members, the person among them, see what the expert recommends.
         folder: The run's folder.
@@ -69,9 +75,9 @@ class Invitation:
 
     def condition(self) -> Condition:
         """Return which parts are switched on."""
-        others = "language-model members" if self.members == "llm" else "members that draw evenly"
+        others = MEMBERS[self.members]
         return Condition(
-            name="swarm+you" if self.members == "llm" else "random+you",
+            name="swarm+you" if self.members == "llm" else f"{self.members}+you",
             kind="control",
             description=f"a person and {len(TEMPERATURES)} {others}",
             player="human",
@@ -156,8 +162,10 @@ class Councils:
             UsageError: Too many councils, members or a seed that cannot be meant.
         """
         find_goal(environment, goal)
-        if members not in {"llm", "random"}:
-            raise UsageError("The other members are llm or random.", got=shown.line(members))
+        if members not in MEMBERS:
+            raise UsageError(
+                "There are no such members.", got=shown.line(members), expected=", ".join(MEMBERS)
+            )
         if not 0 <= seed < 2**31:
             raise UsageError("A seed is a whole number from 0.", got=seed)
         with self._lock:
@@ -303,14 +311,16 @@ class _CouncilSession(Session):
         self._members = members
         self._ask = ask
 
-    def player(self, condition: Condition, goal: Goal) -> Player:
+    def player(self, condition: Condition, goal: Goal, *, seed: int = 0) -> Player:
         """See `Session.player`."""
-        del goal
-        others: Player = (
-            RandomPlayer()
-            if self._members == "random"
-            else LanguageModelPlayer(self.model(), admissible=condition.admissible_actions)
-        )
+        del goal, seed
+        others: Player
+        if self._members == "random":
+            others = RandomPlayer()
+        elif self._members == "mimic":
+            others = MimicPlayer(self.visual())
+        else:
+            others = LanguageModelPlayer(self.model(), admissible=condition.admissible_actions)
         return CouncilPlayer(others, self._ask)
 
 
@@ -332,11 +342,14 @@ def _play(pipe: Connection, invitation: Invitation) -> str:
     """Play the one episode of the run into its log; return how it ended."""
     condition = invitation.condition()
     goal = find_goal(invitation.environment, invitation.goal)
-    document = None
+    document, beside = None, None
     folder = Path(invitation.folder)
     if invitation.reward_model is not None:
         document = load_reward_model(Path(invitation.reward_model))
-        save_reward_model(document, folder / "reward-model.yaml")
+        if document.visual is not None:
+            beside = Path(invitation.reward_model).parent  # its weights lie there
+        else:
+            save_reward_model(document, folder / "reward-model.yaml")
     setup = SessionSetup(
         environment=invitation.environment,
         reward_model=document,
@@ -344,6 +357,7 @@ def _play(pipe: Connection, invitation: Invitation) -> str:
         recorded_seeds=(),
         model=invitation.model,
         files=folder / "files",
+        visual=beside,
     )
 
     def ask(situation: Situation) -> str:

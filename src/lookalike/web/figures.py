@@ -105,7 +105,7 @@ class Figures:
 
 
 def _asked(configuration: Mapping[str, Any]) -> ResolvedExperiment:
-    """Return what a run was asked to play; one that is of no experiment (a person's council) says it itself.
+    """Return what a run was asked to play; one of no shipped experiment (a person's council) says it itself.
 
     Raises:
         LookalikeError: Its experiment, environment or goals are not known here.
@@ -115,14 +115,14 @@ def _asked(configuration: Mapping[str, Any]) -> ResolvedExperiment:
         return resolve_again(configuration)
     except UnknownNameError:
         environment = configuration.get("environment")
-        if configuration.get("experiment") != "play-along" or not isinstance(environment, str):
+        if not isinstance(environment, str):
             raise
     conditions = tuple(Condition.model_validate(entry) for entry in configuration["conditions"])
     goals = tuple(find_goal(environment, str(name)) for name in configuration["goals"])
     seeds = tuple(int(seed) for seed in configuration["seeds"])
     spec = ExperimentSpec(
-        name="play-along",
-        description="a person among the members",
+        name=str(configuration["experiment"]),
+        description="",
         environment=environment,
         recording="",
         seeds=",".join(map(str, seeds)),

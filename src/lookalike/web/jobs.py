@@ -133,6 +133,36 @@ class Jobs:
         Raises:
             UsageError: Enough of them are running.
         """
+        self._check_room()
+        job = self._new(title)
+        self._begin(job, arguments, log)
+
+        def follow() -> None:
+            try:
+                self._wait(job, log)
+                with suppress(LookalikeError):
+                    job.words, job.address = done()
+                job.state = "finished"
+            except UsageError as error:
+                job.words, job.state = error.what, "failed"
+            finally:
+                job.ended = time.monotonic()
+                self._library.forget()
+
+        threading.Thread(target=follow, daemon=True, name=job.key).start()
+        return job
+
+    def carry_out(self, job: Job, arguments: list[str], *, log: Path) -> None:
+        """Run a `lookalike` command as part of a job's work, in a process of its own, and wait for it.
+
+        Raises:
+            UsageError: Enough of them are running, or it failed: with what it said last.
+        """
+        self._check_room()
+        self._begin(job, arguments, log)
+        self._wait(job, log)
+
+    def _check_room(self) -> None:
         with self._lock:
             running = sum(j.process is not None and j.state == "running" for j in self._jobs.values())
         if running >= MOST_RUNS:
@@ -142,11 +172,11 @@ class Jobs:
                 expected=f"at most {MOST_RUNS} at once",
                 remedy="wait until one has ended, or stop one",
             )
-        job = self._new(title)
-        job.command = shlex.join(["lookalike", *arguments])
+
+    def _begin(self, job: Job, arguments: list[str], log: Path) -> None:
         main = "from lookalike.cli import main; main()"
         with log.open("wb") as said:
-            # Into a file and no pipe: the run goes on where nobody reads any more.
+            # Into a file and no pipe: it goes on where nobody reads any more.
             job.process = subprocess.Popen(
                 [sys.executable, "-c", main, *arguments],
                 stdin=subprocess.DEVNULL,
@@ -154,8 +184,18 @@ class Jobs:
                 stderr=said,
                 start_new_session=True,
             )
-        threading.Thread(target=self._follow, args=(job, log, done), daemon=True, name=job.key).start()
-        return job
+        job.command = shlex.join(["lookalike", *arguments])  # from now on it can be stopped
+
+    def _wait(self, job: Job, log: Path) -> None:
+        process = job.process
+        assert process is not None  # noqa: S101 - just begun
+        while process.poll() is None:
+            job.words = (_last_lines(log) or ["beginning"])[-1]
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(1.0)
+        if process.returncode != 0:
+            said = _last_lines(log)
+            raise UsageError(" ".join(said) if said else f"It ended with exit status {process.returncode}.")
 
     def stop(self, key: str) -> Job:
         """Ask a run to stop after the step under way; it can be gone on with."""
@@ -167,24 +207,6 @@ class Jobs:
 
     def close(self) -> None:
         """Leave runs alone: they go on by themselves, and their store is what counts."""
-
-    def _follow(self, job: Job, log: Path, done: Callable[[], tuple[str, str | None]]) -> None:
-        process = job.process
-        assert process is not None  # noqa: S101 - just started
-        while process.poll() is None:
-            job.words = (_last_lines(log) or ["beginning"])[-1]
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(1.0)
-        if process.returncode == 0:
-            with suppress(LookalikeError):
-                job.words, job.address = done()
-            job.state = "finished"
-        else:
-            said = _last_lines(log)
-            job.words = " ".join(said) if said else f"It ended with exit status {process.returncode}."
-            job.state = "failed"
-        job.ended = time.monotonic()
-        self._library.forget()
 
     def _new(self, title: str) -> Job:
         with self._lock:

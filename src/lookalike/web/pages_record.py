@@ -162,6 +162,7 @@ def start_page(dashboard: Dashboard, request: Request) -> Response:
         without=models and not fitting,
         seed=FIRST_EVALUATION_LEVEL if has_levels(environment) else 1000,
         on_screen=environment in offered.screen_games(),
+        imitators=any(dashboard.library.document(file).visual is not None for file in fitting),
     )
 
 

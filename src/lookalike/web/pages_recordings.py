@@ -12,20 +12,16 @@ from starlette.responses import Response
 from lookalike.core.errors import LookalikeError, UsageError
 from lookalike.core.types import Demonstration
 from lookalike.environments import environment_ids
-from lookalike.experts import expert_names, make_expert
-from lookalike.recordings import read_recording, write_jsonl
+from lookalike.recordings import read_recording
 from lookalike.recordings.visual_actions import ActionLog, find_actions
-from lookalike.rewards import save_reward_model
-from lookalike.rewards.validation import score_play
 from lookalike.web import evidence, media, shown
-from lookalike.web.jobs import Job
 from lookalike.web.library import VIDEOS, FoundFile
+from lookalike.web.offered import screen_games
 from lookalike.web.screen_play import waits_for_film
 from lookalike.web.state import Dashboard
+from lookalike.web.verdicts import scorers_of
+from lookalike.web.watching import watch_recording
 
-MODELS_FOLDER = "reward-models"
-SEEING_EXPERT = "embedded-vision"
-"""The expert that watches pictures without text; it needs more than the plain install."""
 _MOST_SHOWN_STEPS = 3_000
 _CURVE_POINTS = 400
 
@@ -89,7 +85,7 @@ def recording_page(dashboard: Dashboard, request: Request) -> Response:
         read_off=read_off,
         unfilmed=not video and acted is not None,
         models=sorted(models, key=lambda entry: not entry[1]),
-        environments=environment_ids(),
+        environments=_environments(),
     )
 
 
@@ -140,7 +136,8 @@ def _steps(demonstration: Demonstration | None) -> list[dict[str, Any]]:
 def progress_of(dashboard: Dashboard, request: Request) -> Any:
     """Answer what a reward model says of a recording: the summed verdict after each step, with its time."""
     file = dashboard.library.recording(request.path_params["recording"])
-    model = dashboard.library.document(dashboard.library.reward_model(request.query_params.get("model", "")))
+    document = dashboard.library.reward_model(request.query_params.get("model", ""))
+    model = dashboard.library.document(document)
     if evidence.actions_of(file) is not None:
         demonstration: Demonstration | None = read_recording(file.path)
         trouble = None
@@ -148,7 +145,11 @@ def progress_of(dashboard: Dashboard, request: Request) -> Any:
         demonstration, trouble, _ = evidence.demonstration_of(file)
     if demonstration is None:
         raise UsageError(trouble or "This recording's text has not been read yet.")
-    values = score_play(model, file.name, demonstration.trajectory).values
+    scorer = scorers_of(model, document.path.parent)()
+    scorer.start(demonstration.trajectory.observations[0])
+    values: list[float] = []
+    for transition in demonstration.trajectory.transitions():
+        values.append(scorer.score(transition).value + (values[-1] if values else 0.0))
     times = demonstration.trajectory.times or tuple(float(i) for i in range(len(values) + 1))
     each = max(1, len(values) // _CURVE_POINTS)
     return {
@@ -182,86 +183,19 @@ def _video(dashboard: Dashboard, request: Request) -> FoundFile:
     return file
 
 
+def _environments() -> tuple[str, ...]:
+    return (*environment_ids(), *screen_games())
+
+
 def watch(dashboard: Dashboard, request: Request) -> Any:
     """Let the expert watch a recording and write a reward model."""
     file = dashboard.library.recording(request.path_params["recording"])
     environment = request.state.body.get("environment")
-    if environment is not None and environment not in environment_ids():
+    if environment is not None and environment not in _environments():
         raise UsageError("There is no such environment.", got=shown.line(environment))
     return dashboard.jobs.work(
         f"Watching {file.path.name}", lambda job: watch_recording(dashboard, file, environment, job)
     ).as_dict()
-
-
-def watch_recording(
-    dashboard: Dashboard, file: FoundFile, environment: str | None, job: Job
-) -> tuple[str, str]:
-    """Read a recording, let the expert watch it, and keep what it writes.
-
-    Returns:
-        What came of it, and where it is shown.
-    """
-    demonstration: Demonstration | None = None
-    acted = evidence.actions_of(file)
-    if acted is None:
-        demonstration, trouble, _ = evidence.demonstration_of(file)
-        if trouble is not None:
-            raise UsageError(trouble)
-    if demonstration is None:
-        job.words = "reading the video"
-
-        def advance(fraction: float) -> None:
-            job.fraction = fraction
-
-        demonstration = read_recording(file.path, environment=environment, progress=advance)
-        read = file.path.parent / "demonstration.jsonl"
-        if _has_text(demonstration) and not read.exists():
-            write_jsonl(demonstration, read)
-    played = demonstration.environment or environment
-    if played is None:
-        raise UsageError("The recording does not say what was played.", remedy="name the environment")
-    job.words = "the expert watches"
-    model = make_expert(expert_for(demonstration)).watch([demonstration], environment=played)
-    folder = dashboard.library.folder / MODELS_FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    path = _free(folder, file.path.stem)
-    save_reward_model(model, path)
-    dashboard.library.forget()
-    found = dashboard.library.found_file(path)
-    job.link = "Read the reward model"
-    words = (
-        f"{len(model.milestones)} milestones, {len(model.rules)} rules and {len(model.hazards)} hazards from "
-        f"{len(demonstration.trajectory)} {'commands' if _has_text(demonstration) else 'actions'}"
-    )
-    return words, f"/reward-models/{found.key}" if found is not None else "/reward-models"
-
-
-def _has_text(demonstration: Demonstration) -> bool:
-    return any(o.text for o in demonstration.trajectory.observations[:50])
-
-
-def expert_for(demonstration: Demonstration) -> str:
-    """Return the expert that can watch a play: of words, or of pictures alone.
-
-    Raises:
-        UsageError: No expert that is installed watches pictures.
-    """
-    if _has_text(demonstration):
-        return "embedded-text"
-    if SEEING_EXPERT not in expert_names():
-        raise UsageError(
-            "No expert that is installed here watches pictures alone; the recording is kept.",
-            got=", ".join(expert_names()),
-            remedy="install one (docs/experts.md), and watch the recording from its page then",
-        )
-    return SEEING_EXPERT
-
-
-def _free(folder: Path, stem: str) -> Path:
-    number = 1
-    while (path := folder / (f"{stem}.yaml" if number == 1 else f"{stem}-{number}.yaml")).exists():
-        number += 1
-    return path
 
 
 ROUTES = (

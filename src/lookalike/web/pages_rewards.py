@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -16,6 +17,7 @@ from lookalike.web.state import Dashboard
 
 _MOST_RUNS = 30
 _MOST_EPISODES = 400
+_LARGEST_PICTURE = 4_000_000
 _ORDER = {"milestone": 1, "rule": 2, "hazard": 3, "pathway": 4}
 
 
@@ -89,8 +91,32 @@ def verdicts(dashboard: Dashboard, request: Request) -> Any:
     run = dashboard.library.run(str(body.get("run")))
     number = number_of(str(body.get("episode")))
     return dashboard.rescorer.verdicts(
-        run, number, dashboard.library.document(file), list(dict.fromkeys(without))
+        run,
+        number,
+        dashboard.library.document(file),
+        list(dict.fromkeys(without)),
+        folder=file.path.parent,
+        files=dashboard.library.files_of(run),
     )
+
+
+def thumbnail(dashboard: Dashboard, request: Request) -> Response:
+    """Answer the picture of a milestone, which lies below the document's folder."""
+    file = dashboard.library.reward_model(request.path_params["model"])
+    milestones = dashboard.library.document(file).milestones
+    number = number_of(request.path_params["number"])
+    named = milestones[number].thumbnail if number < len(milestones) else None
+    path = file.path.parent / named if named is not None else None
+    try:
+        if path is None or file.path.parent.resolve() not in path.resolve().parents:
+            raise OSError
+        with path.open("rb") as opened:
+            data = opened.read(_LARGEST_PICTURE)
+    except OSError:
+        raise HTTPException(404, "There is no such picture.") from None
+    if not data.startswith(b"\x89PNG\r\n\x1a\n"):
+        raise HTTPException(404, "This file is no picture.")
+    return Response(data, media_type="image/png")
 
 
 def difference_page(dashboard: Dashboard, request: Request) -> Response:
@@ -147,6 +173,7 @@ ROUTES = (
     ("/reward-models", ["GET"], rewards_page),
     ("/reward-models/{model}", ["GET"], reward_page),
     ("/reward-models/{model}/difference", ["GET"], difference_page),
+    ("/api/reward-models/{model}/thumbnails/{number}", ["GET"], thumbnail),
     ("/api/reward-models/{model}/verdicts", ["POST"], verdicts),
     ("/api/runs/{run}/episodes", ["GET"], episodes_of_run),
 )

@@ -169,7 +169,12 @@ def _unwritten(path: Path, error: OSError) -> RecordingError:
     )
 
 
-def _check_named(environment: str) -> None:
+def check_named(environment: str) -> None:
+    """Refuse an environment that a file names, where making it could load code named by its id.
+
+    Raises:
+        RecordingError: It is neither registered nor of a family on the screen.
+    """
     if environment not in environment_ids() and not has_levels(environment):
         raise RecordingError(
             "A file asks for an environment that is not made on a file's word.",
@@ -208,7 +213,7 @@ def film(log: Path, progress: Callable[[float], None], *, known: str | None = No
     played = read_actions(log)
     environment, seed = known or played.said("environment"), played.seed()
     if known is None and environment is not None:
-        _check_named(environment)
+        check_named(environment)
     if environment is None or seed is None:
         raise RecordingError(
             "These actions do not say what was played, or under which seed.",

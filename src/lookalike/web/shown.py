@@ -72,7 +72,9 @@ def count(value: float | None) -> str:
 
 def signed(value: float | None) -> str:
     """Return a reward with its sign."""
-    return "–" if value is None else f"{value:+.2f}".replace("-", "−")
+    if value is None:
+        return "–"
+    return "0.00" if abs(value) < 0.005 else f"{value:+.2f}".replace("-", "−")
 
 
 def cost(usage: Usage, *, embedded: bool) -> str:

@@ -22,11 +22,12 @@ export function svg(tag, attributes) {
 }
 
 export function signed(value) {
-  return value === null || value === undefined ? "–" : (value < 0 ? "−" : "+") + Math.abs(value).toFixed(2);
+  if (value === null || value === undefined) return "–";
+  return Math.abs(value) < 0.005 ? "0.00" : (value < 0 ? "−" : "+") + Math.abs(value).toFixed(2);
 }
 
 export function worth(value) {
-  const kind = value > 0 ? "value.plus" : value < 0 ? "value.minus" : "value";
+  const kind = value >= 0.005 ? "value.plus" : value <= -0.005 ? "value.minus" : "value";
   return el(`span.${kind}`, {}, signed(value));
 }
 

@@ -1,0 +1,110 @@
+"""An expert watches a recording on a page's button: words at once, pictures in a process of their own.
+
+Learning from frames takes minutes of all cores and much memory; a server that answers pages must not do it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lookalike.core.errors import UsageError
+from lookalike.core.types import Demonstration
+from lookalike.experts import make_expert
+from lookalike.recordings import read_recording, write_jsonl
+from lookalike.rewards import RewardModel, load_reward_model, save_reward_model
+from lookalike.web import evidence
+from lookalike.web.jobs import Job
+from lookalike.web.library import FoundFile
+from lookalike.web.screen_play import check_named
+from lookalike.web.state import Dashboard
+
+MODELS_FOLDER = "reward-models"
+SEEING_EXPERT = "embedded-visual"
+
+
+def watch_recording(
+    dashboard: Dashboard, file: FoundFile, environment: str | None, job: Job
+) -> tuple[str, str]:
+    """Read a recording, let the expert watch it, and keep what it writes.
+
+    Args:
+        dashboard: Its folder gets the reward model.
+        file: The recording.
+        environment: Where the recording does not say it.
+        job: Told how far it is.
+
+    Returns:
+        What came of it, and where it is shown.
+
+    Raises:
+        UsageError: Nobody knows what was played, or it cannot be read.
+        LookalikeError: The expert's reasons.
+    """
+    acted = evidence.actions_of(file)
+    demonstration = _words_of(file, environment, job) if acted is None else None
+    said = acted.said("environment") if acted is not None else None
+    played = (demonstration.environment if demonstration is not None else said) or environment
+    if played is None:
+        raise UsageError("The recording does not say what was played.", remedy="name the environment")
+    folder = dashboard.library.folder / MODELS_FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    path = _free(folder, file.path.stem)
+    job.words, job.fraction = "the expert watches", None
+    if demonstration is not None and any(o.text for o in demonstration.trajectory.observations[:50]):
+        model = make_expert("embedded-text").watch([demonstration], environment=played)
+        save_reward_model(model, path)
+    else:
+        model = _watch_pictures(dashboard, file, played, path, job)
+    dashboard.library.forget()
+    found = dashboard.library.found_file(path)
+    job.link = "Read the reward model"
+    return _described(model), f"/reward-models/{found.key}" if found is not None else "/reward-models"
+
+
+def _words_of(file: FoundFile, environment: str | None, job: Job) -> Demonstration:
+    """Return what a recording says, read off the video where nobody has done so; its text is kept."""
+    demonstration, trouble, _ = evidence.demonstration_of(file)
+    if trouble is not None:
+        raise UsageError(trouble)
+    if demonstration is not None:
+        return demonstration
+    job.words = "reading the video"
+
+    def advance(fraction: float) -> None:
+        job.fraction = fraction
+
+    demonstration = read_recording(file.path, environment=environment, progress=advance)
+    read = file.path.parent / "demonstration.jsonl"
+    if any(o.text for o in demonstration.trajectory.observations[:50]) and not read.exists():
+        write_jsonl(demonstration, read)
+    return demonstration
+
+
+def _watch_pictures(
+    dashboard: Dashboard, file: FoundFile, environment: str, out: Path, job: Job
+) -> RewardModel:
+    check_named(environment)
+    arguments = ["watch", str(file.path), "--environment", environment]
+    arguments += ["--expert", SEEING_EXPERT, "--out", str(out)]
+    job.words = "the expert learns from the pictures, which takes minutes"
+    log = out.with_suffix(".log")
+    dashboard.jobs.carry_out(job, arguments, log=log)
+    log.unlink(missing_ok=True)
+    return load_reward_model(out)
+
+
+def _described(model: RewardModel) -> str:
+    steps = sum(note.steps for note in model.recordings)
+    if model.visual is not None:
+        return f"{len(model.milestones)} stages and a sense of progress from {steps} actions"
+    return (
+        f"{len(model.milestones)} milestones, {len(model.rules)} rules and {len(model.hazards)} hazards from "
+        f"{steps} commands"
+    )
+
+
+def _free(folder: Path, stem: str) -> Path:
+    number = 1
+    while (path := folder / (f"{stem}.yaml" if number == 1 else f"{stem}-{number}.yaml")).exists():
+        number += 1
+    return path
