@@ -44,7 +44,7 @@ def reward_model_path(demonstration: Demonstration, tmp_path_factory: pytest.Tem
 def watched(demonstration: Demonstration, reward_model_path: Path) -> Watched:
     """As if a video of it had been made and read."""
     model = make_expert().watch([demonstration], environment="colossal-cave")
-    return Watched(Path("play.mp4"), demonstration, model, reward_model_path, 2, 80, 80)
+    return Watched(Path("play.mp4"), (demonstration,), model, reward_model_path, (2,), 80, 80)
 
 
 @pytest.fixture

@@ -62,7 +62,7 @@ def test_watch_a_short_play_and_take_what_lies_there(monkeypatch, tmp_path):
 
     first = watch()
     assert first.demonstration.trajectory.actions == play.commands[:12]
-    assert (first.commands, first.recovered, first.seed) == (12, 12, 2)
+    assert (first.commands, first.recovered, first.seeds) == (12, 12, (2,))
     assert first.demonstration.provenance.reader != "jsonl", "read off the picture, not the log"
     assert set(notes) == {"drawing the recording", "reading the video"}
     assert load_reward_model(first.path) == first.reward_model

@@ -288,7 +288,7 @@ def dying(tmp_path, declare, monkeypatch, watched):
     monkeypatch.setattr(
         runner,
         "watch_play",
-        lambda *a, **k: Watched(Path("d.mp4"), seen, watched.reward_model, Path("d.yaml"), 2, 2, 2),
+        lambda *a, **k: Watched(Path("d.mp4"), (seen,), watched.reward_model, Path("d.yaml"), (2,), 2, 2),
     )
     declare(
         ExperimentSpec(

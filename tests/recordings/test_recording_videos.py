@@ -11,6 +11,7 @@ from recording_games import BRISK, ScriptedGame, record_play
 
 from lookalike.core.errors import RecordingError
 from lookalike.core.types import Demonstration
+from lookalike.environments import make_environment
 from lookalike.recordings import (
     TerminalLook,
     normalise_whitespace,
@@ -256,3 +257,20 @@ def test_a_file_without_permission(short: Path, monkeypatch: pytest.MonkeyPatch)
     # Tests may run as root, whom no permission stops.
     monkeypatch.setattr(Path, "open", denied)
     refused(short, "may not be read", "permission")
+
+
+@pytest.mark.parametrize("font_size", [12, 16, 22])
+@pytest.mark.parametrize("commands", [("enter", "get keys", "exit"), ("inventory",)])
+def test_a_recording_of_a_few_commands_is_read_exactly(
+    tmp_path: Path, commands: tuple[str, ...], font_size: int
+) -> None:
+    """Lines with blank lines between them, and few of each: the line height shows in little."""
+    game = make_environment("colossal-cave", isolated=False)
+    recorded = record_replay(
+        game, commands, seed=2, out=tmp_path / "play.mp4", licence="CC0-1.0", player_kind="human",
+        look=TerminalLook(font_size=font_size),
+    )  # fmt: skip
+    truth = read_recording(recorded.video.with_suffix(".jsonl"))
+    read = read_recording(recorded.video, environment="colossal-cave")
+    assert read.trajectory.actions == commands
+    assert texts(read) == texts(truth)

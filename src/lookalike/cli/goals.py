@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lookalike.cli.options import JsonOption
+from lookalike.cli.options import GoalsFileOption, JsonOption
 from lookalike.cli.output import emit_json, emit_table
 
 if TYPE_CHECKING:
@@ -25,12 +25,13 @@ def goals() -> None:
 @app.command("list")
 def list_(
     environment: Annotated[str, typer.Argument(help="Environment id; see `lookalike environments list`.")],
+    goals_file: GoalsFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List an environment's goals in order of complexity, with what decides them."""
     from lookalike.environments import load_goals
 
-    found = load_goals(environment)
+    found = load_goals(environment, goals_file)
     if as_json:
         emit_json(found)
         return

@@ -22,6 +22,10 @@ LicenceOption = Annotated[
     typer.Option(help="Licence of the recording, as an SPDX expression; kept with everything made of it."),
 ]
 OutOption = Annotated[Path, typer.Option("--out", help="Where to write.")]
+GoalsFileOption = Annotated[
+    Path | None,
+    typer.Option("--goals-file", help="Goals of your own (docs/goals.md) instead of those shipped."),
+]
 StepTimeLimitOption = Annotated[
     float, typer.Option(min=0.1, help="Seconds after which a game that gives no answer is restarted.")
 ]

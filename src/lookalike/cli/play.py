@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lookalike.cli.live import show_event, show_verdict
-from lookalike.cli.options import JsonOption, parse_seed
+from lookalike.cli.options import GoalsFileOption, JsonOption, parse_seed
 from lookalike.cli.output import emit, emit_json
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def play(
         str, typer.Option(help="Language model of the players; see `lookalike models list`.")
     ] = "embedded",
     seed: Annotated[str, typer.Option(metavar="N", help="Seed of the episode.")] = DEFAULT_SEED,
+    goals_file: GoalsFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Play one episode and show it step by step.
@@ -46,7 +47,7 @@ def play(
     from lookalike.environments import find_goal
     from lookalike.rewards import load_reward_model
 
-    wanted = find_goal(environment, goal)
+    wanted = find_goal(environment, goal, goals_file)
     played_seed = parse_seed(seed)
     document = None if reward_model is None else load_reward_model(reward_model)
     events: list[Event] = []
@@ -58,7 +59,7 @@ def play(
 
         ending = play_episode(
             environment,
-            goal=goal,
+            goal=wanted,
             condition=condition or ("swarm" if document is None else "swarm+expert"),
             player=player,
             reward_model=document,

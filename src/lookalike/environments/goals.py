@@ -71,6 +71,30 @@ def find_goal(environment_id: str, name: str, path: Path | None = None) -> Goal:
     return goals[name]
 
 
+def goals_as_data(goals: Sequence[Goal]) -> list[dict[str, Any]]:
+    """Return goals as a goal file's entries, JSON values."""
+    return [
+        {
+            "name": goal.name,
+            "description": goal.description,
+            "success": [{"fact": p.fact, "op": p.op, "value": p.value} for p in goal.success],
+            "step_limit": goal.step_limit,
+            "complexity": goal.complexity,
+            "in_paper_table": goal.in_paper_table,
+        }
+        for goal in goals
+    ]
+
+
+def goals_from_data(environment_id: str, entries: Sequence[Any]) -> tuple[Goal, ...]:
+    """Return the goals of a goal file's entries.
+
+    Raises:
+        UsageError: An entry is malformed.
+    """
+    return tuple(_goal("goals", index, entry, environment_id) for index, entry in enumerate(entries))
+
+
 def check_goals_against(goals: Sequence[Goal], facts: Mapping[str, Any]) -> None:
     """Check that every predicate asks for a fact the environment really has.
 

@@ -6,12 +6,14 @@ from lookalike.experiments.conditions import (
     find_experiment,
     list_experiments,
 )
+from lookalike.experiments.experiment_files import declared_experiment
 from lookalike.experiments.runner import RunOptions, resolve, resume_run, run_experiment
 from lookalike.experiments.single import play_episode
 
 __all__ = [
     "RunOptions",
     "condition_names",
+    "declared_experiment",
     "find_condition",
     "find_experiment",
     "list_experiments",

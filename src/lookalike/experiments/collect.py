@@ -82,10 +82,24 @@ def _fingerprint(asked: ResolvedExperiment, model: str) -> str | None:
 
 
 def with_plan_errors(
-    result: ExperimentResult, asked: ResolvedExperiment, log: EventLog, run_id: str, out: Path
+    result: ExperimentResult,
+    asked: ResolvedExperiment,
+    log: EventLog,
+    run_id: str,
+    out: Path,
+    *,
+    watched: Watched | None,
 ) -> ExperimentResult:
-    """Count the errors of the plans, write ``plan.json``, and say the figures in the notes."""
-    reference = human_play(asked.spec.recording).commands
+    """Count the errors of the plans, write ``plan.json``, and say the figures in the notes.
+
+    They are counted against what the person typed, or was read off the recording; without one they are not.
+    """
+    if asked.own is None:
+        reference = human_play(asked.spec.recording).commands
+    elif watched is not None:
+        reference = tuple(action or "" for action in watched.demonstration.trajectory.actions)
+    else:
+        return result
     errors = count_errors(log, run_id, conditions=asked.conditions, goals=asked.goals, reference=reference)
     write_plan_errors(errors, out / "plan.json")
     return result.model_copy(update={"notes": (*result.notes, *errors.notes())})
@@ -101,10 +115,7 @@ def _notes(asked: ResolvedExperiment, watched: Watched | None) -> tuple[str, ...
     if has_plans(asked.conditions):
         notes.append("A plan has as many commands as the person needed, which is also its step limit.")
     if watched is not None:
-        notes.append(
-            f"The expert saw one recording of {len(watched.demonstration.trajectory)} commands, read off a "
-            f"video: {watched.recovered} of {watched.commands} commands were recovered exactly."
-        )
+        notes.append(watched.note())
     return tuple(notes)
 
 

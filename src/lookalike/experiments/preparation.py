@@ -6,15 +6,18 @@ with what was read, to say how many commands were recovered exactly.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lookalike.core.errors import GameError, UsageError
+from lookalike.core.ids import hash_json
 from lookalike.core.types import Demonstration
 from lookalike.environments import make_environment
 from lookalike.experts import make_expert
-from lookalike.recordings import read_recording, record_replay, shipped_play, write_jsonl
+from lookalike.recordings import read_recording, read_recordings, record_replay, shipped_play, write_jsonl
 from lookalike.rewards import RewardModel, save_reward_model
 
 Advance = Callable[[float, float | None, str], None]
@@ -24,25 +27,44 @@ ZORK_WALKTHROUGH_SEED = 11
 
 @dataclass(frozen=True)
 class Watched:
-    """A recording that was made, read and watched.
+    """Recordings that were read and watched.
 
     Attributes:
-        video: The recording.
-        demonstration: What was read off the video.
+        video: The first recording.
+        demonstrations: What was read.
         reward_model: What the expert wrote.
         path: Where the reward model lies.
-        seed: Seed of the recorded play.
-        commands: Commands typed in the recording.
+        seeds: Seeds of the recorded plays, as far as they are known.
+        commands: Commands typed in the recording; ``None`` where nobody but the recording knows.
         recovered: How many of them were read exactly.
     """
 
     video: Path
-    demonstration: Demonstration
+    demonstrations: tuple[Demonstration, ...]
     reward_model: RewardModel
     path: Path
-    seed: int
-    commands: int
-    recovered: int
+    seeds: tuple[int, ...]
+    commands: int | None = None
+    recovered: int | None = None
+
+    @property
+    def demonstration(self) -> Demonstration:
+        """The first one: what is replayed, and what plans are compared with."""
+        return self.demonstrations[0]
+
+    def note(self) -> str:
+        """Say in a sentence what the expert saw."""
+        count = sum(len(demonstration.trajectory) for demonstration in self.demonstrations)
+        if self.commands is not None:
+            return (
+                f"The expert saw one recording of {count} commands, read off a video: {self.recovered} of "
+                f"{self.commands} commands were recovered exactly."
+            )
+        named = ", ".join(d.provenance.file for d in self.demonstrations[:5])
+        more = ", …" if len(self.demonstrations) > 5 else ""
+        kinds = ", ".join(sorted({d.player_kind for d in self.demonstrations}))
+        seen = f"{len(self.demonstrations)} recording(s) ({kinds})"
+        return f"The expert saw {seen} of {count} steps: {named}{more}."
 
 
 @dataclass(frozen=True)
@@ -134,7 +156,72 @@ def watch_play(
     save_reward_model(model, path)
     found = demonstration.trajectory.actions
     typed = play.commands[: len(found)] if len(found) <= len(play.commands) else play.commands
-    return Watched(video, demonstration, model, path, play.seed, len(typed), exact_commands(typed, found))
+    return Watched(
+        video, (demonstration,), model, path, (play.seed,), len(typed), exact_commands(typed, found)
+    )
+
+
+def watch_files(
+    recordings: Sequence[Path], *, environment: str, folder: Path, progress: Advance | None = None
+) -> Watched:
+    """Read recordings that are there, and write the reward model.
+
+    Args:
+        recordings: Files or datasets. Empty for a run that goes on: what was read is in the folder.
+        environment: Environment id.
+        folder: Where ``demonstration-N.jsonl`` and ``reward-model.yaml`` go.
+        progress: Called with done, total and what is going on.
+
+    Raises:
+        UsageError: Nothing was read, and there is nothing to read.
+        RecordingError: A recording cannot be read.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = folder / "recordings.json"
+    asked = json.dumps([[path.name, hash_of_path(path)] for path in recordings])
+    if recordings and not (kept.exists() and kept.read_text(encoding="utf-8") == asked):
+        read: list[Demonstration] = []
+        for number, path in enumerate(recordings):
+
+            def report(fraction: float, done: float = number, name: str = path.name) -> None:
+                if progress is not None:
+                    progress(done + fraction, float(len(recordings)), f"reading {name}")
+
+            read.extend(read_recordings(path, environment=environment, progress=report))
+        for old in folder.glob("demonstration-*.jsonl"):
+            old.unlink()
+        for number, demonstration in enumerate(read):
+            write_jsonl(demonstration, folder / f"demonstration-{number}.jsonl")
+        kept.write_text(asked, encoding="utf-8")  # last: what a kill left half is read again
+    read = _read_before(folder)  # always as a run that goes on will read it
+    if not read:
+        raise UsageError(
+            "There is no recording to watch.",
+            got=str(folder),
+            remedy="name one under `recordings` in the experiment's file (docs/experiments.md)",
+        )
+    model = make_expert("embedded-text").watch(read, environment=environment)
+    path = folder / "reward-model.yaml"
+    save_reward_model(model, path)
+    first = recordings[0] if recordings else folder / "demonstration-0.jsonl"
+    return Watched(
+        first, tuple(read), model, path, tuple(d.started_with for d in read if d.started_with is not None)
+    )
+
+
+def _read_before(folder: Path) -> list[Demonstration]:
+    """Return what a run that was begun in this folder had read."""
+    files = sorted(folder.glob("demonstration-*.jsonl"), key=lambda p: int(p.stem.rpartition("-")[2]))
+    return [read_recording(file) for file in files]
+
+
+def hash_of_path(path: Path) -> str:
+    """Return the SHA-256 of a file, or of a folder's files with their names; hexadecimal."""
+    if path.is_dir():
+        files = sorted(p for p in path.rglob("*") if p.is_file())
+        return hash_json([[str(p.relative_to(path)), hash_of_path(p)] for p in files])
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def exact_commands(typed: tuple[str, ...], found: tuple[str | None, ...]) -> int:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from lookalike.core.errors import UnknownNameError, UsageError
 from lookalike.core.types import Goal
 from lookalike.environments import load_goals
+from lookalike.environments.goals import goals_as_data, goals_from_data
 from lookalike.experiments.conditions import (
     Condition,
     ExperimentSpec,
@@ -16,7 +18,12 @@ from lookalike.experiments.conditions import (
     find_experiment,
     parse_range,
 )
+from lookalike.experiments.experiment_files import is_experiment_file, read_experiment_file
+from lookalike.experiments.preparation import hash_of_path
 from lookalike.store import EpisodeFailed, EpisodeFinished, EpisodeKey
+
+OWN = "own"
+"""In a run's configuration where its experiment was declared in a file: what was in it."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +52,25 @@ class ResolvedExperiment:
         goals: In order of complexity.
         seeds: Played seeds.
         conditions: In the table's order.
+        own: What a run must know to go on without the file that declared the experiment, JSON values;
+            ``None`` for a shipped one.
+        recordings: Files to watch instead of a shipped play; empty for a shipped play, and for a run that
+            goes on, whose folder has what was read from them.
+        reward_model: A document that is there already.
     """
 
     spec: ExperimentSpec
     goals: tuple[Goal, ...]
     seeds: tuple[int, ...]
     conditions: tuple[Condition, ...]
+    own: Mapping[str, Any] | None = None
+    recordings: tuple[Path, ...] = ()
+    reward_model: Path | None = None
+
+    @property
+    def watches_files(self) -> bool:
+        """Whether recordings of one's own are watched, and no shipped play."""
+        return self.own is not None and not self.spec.recording.startswith(("adventure:", "jericho:"))
 
     def tasks(self, ended: Mapping[EpisodeKey, EpisodeFinished | EpisodeFailed]) -> list[PlayTask]:
         """Return what is still to be played, seed by seed so that a stopped run is balanced."""
@@ -87,12 +107,20 @@ def resolve(
 ) -> ResolvedExperiment:
     """Resolve an experiment's names.
 
+    Args:
+        name: A shipped experiment's, or an experiment file's path (``.yaml``).
+        seeds: Instead of its own.
+        goals: Goal names instead of its own.
+        conditions: Condition names instead of its own.
+
     Raises:
         UnknownNameError: An experiment, goal or condition that there is not.
         UsageError: A seed below 0, or no seeds.
     """
-    spec = find_experiment(name)
-    known = {goal.name: goal for goal in load_goals(spec.environment)}
+    file = read_experiment_file(Path(name)) if is_experiment_file(name) else None
+    spec = find_experiment(name) if file is None else file.spec
+    known = {goal.name: goal for goal in (load_goals(spec.environment) if file is None else file.goals)}
+    defined = {} if file is None else file.conditions
     wanted = tuple(goals or spec.goals) or tuple(g.name for g in known.values() if g.in_paper_table)
     for goal in wanted:
         if goal not in known:
@@ -109,7 +137,10 @@ def resolve(
         spec,
         tuple(picked),
         tuple(dict.fromkeys(chosen)),
-        tuple(find_condition(c) for c in dict.fromkeys(conditions or spec.conditions)),
+        tuple(defined.get(c) or find_condition(c) for c in dict.fromkeys(conditions or spec.conditions)),
+        own=None if file is None else _own(picked, file.recordings),
+        recordings=() if file is None else file.recordings,
+        reward_model=None if file is None else file.reward_model,
     )
 
 
@@ -119,6 +150,30 @@ def resolve_again(configuration: Mapping[str, Any]) -> ResolvedExperiment:
     Conditions are taken from there and not by their names: the run goes on as it was begun, whatever the
     conditions of those names mean by now.
     """
-    asked = resolve(configuration["experiment"], seeds=configuration["seeds"], goals=configuration["goals"])
     conditions = tuple(Condition.model_validate(entry) for entry in configuration["conditions"])
+    if OWN in configuration:
+        return _own_again(configuration, conditions)
+    asked = resolve(configuration["experiment"], seeds=configuration["seeds"], goals=configuration["goals"])
     return ResolvedExperiment(asked.spec, asked.goals, asked.seeds, conditions)
+
+
+def _own(goals: Sequence[Goal], recordings: Sequence[Path]) -> dict[str, Any]:
+    return {
+        "goals": goals_as_data(goals),
+        "recordings": [{"file": path.name, "content_hash": hash_of_path(path)} for path in recordings],
+    }
+
+
+def _own_again(configuration: Mapping[str, Any], conditions: tuple[Condition, ...]) -> ResolvedExperiment:
+    seeds = tuple(int(seed) for seed in configuration["seeds"])
+    goals = goals_from_data(configuration["environment"], configuration[OWN]["goals"])
+    spec = ExperimentSpec(
+        name=configuration["experiment"],
+        description="",
+        environment=configuration["environment"],
+        recording=configuration["recording"],
+        seeds=",".join(map(str, seeds)),
+        goals=tuple(goal.name for goal in goals),
+        conditions=tuple(condition.name for condition in conditions),
+    )
+    return ResolvedExperiment(spec, goals, seeds, conditions, own=configuration[OWN])

@@ -18,18 +18,21 @@ from lookalike.environments.worker import DEFAULT_MEMORY_LIMIT_MB
 from lookalike.experiments.budget import NO_LIMITS, Budget, Budgets, Spent
 from lookalike.experiments.collect import collect, with_plan_errors
 from lookalike.experiments.conditions import ASKS_A_MODEL
-from lookalike.experiments.model_needs import refuse_unfit_model
+from lookalike.experiments.judging import DEFAULT_EXPERT, watched_by
+from lookalike.experiments.model_needs import refuse_unfit_expert, refuse_unfit_model
 from lookalike.experiments.plan_errors import has_plans
 from lookalike.experiments.playing import Playing, interruptible
-from lookalike.experiments.preparation import Advance, Watched, watch_play
+from lookalike.experiments.preparation import Advance, Watched, watch_files, watch_play
 from lookalike.experiments.report import write_report
-from lookalike.experiments.resolved import ResolvedExperiment, resolve, resolve_again
+from lookalike.experiments.resolved import OWN, ResolvedExperiment, resolve, resolve_again
 from lookalike.experiments.results import ExperimentResult
 from lookalike.experiments.session import SessionSetup
 from lookalike.rewards import RewardModel, load_reward_model, save_reward_model
 from lookalike.store import EventLog, open_log
 
 REWARD_MODEL_FILE = "reward-model.yaml"
+EXPERT, JUDGE = "expert", "judge"
+"""In a run's configuration where another expert wrote its reward model, or judges live."""
 GIVEN = "reward_model_given"
 """In a run's configuration where its reward model was not written from the experiment's own recording."""
 
@@ -71,13 +74,15 @@ def run_experiment(
     reward_model: Path | None = None,
     without: Sequence[str] = (),
     model: str = "embedded",
+    expert: str = DEFAULT_EXPERT,
+    judge: str | None = None,
     options: RunOptions | None = None,
     **more: Any,
 ) -> ExperimentResult:
     """Run an experiment, or go on with it, and write its results into ``out``.
 
     Args:
-        name: One of `list_experiments`.
+        name: One of `list_experiments`, or the path of an experiment file (docs/experiments.md).
         out: Folder for the recording, the reward model, the event log, the results and the report.
         seeds: Instead of the experiment's own.
         goals: Goal names instead of its own.
@@ -85,6 +90,8 @@ def run_experiment(
         reward_model: A document instead of the one written from the experiment's recording.
         without: Components taken out of the reward model.
         model: Language model's name.
+        expert: Who writes the reward model of the experiment's recording, e.g. ``remote:google:MODEL``.
+        judge: Model that is asked live about steps the reward model does not cover; ``None`` for nobody.
         options: How to carry it out.
         more: Fields of `RunOptions`, instead of or on top of ``options``.
 
@@ -94,12 +101,25 @@ def run_experiment(
     """
     options = replace(options or RunOptions(), **more)
     asked = resolve(name, seeds=seeds, goals=goals, conditions=conditions)
+    refuse_unfit_expert(expert, judge, in_money=options.budgets.in_money)
     out.mkdir(parents=True, exist_ok=True)
     _check_what_takes_no_time(asked, out, model, options)
+    reward_model = reward_model or asked.reward_model
     watched = _watch_if_needed(asked, out, options.progress, given=reward_model is not None)
+    if watched is not None and reward_model is None and expert != DEFAULT_EXPERT:
+        watched = watched_by(
+            expert,
+            watched,
+            environment=asked.spec.environment,
+            cache=_response_cache(options.store or str(out / "events.sqlite")),
+            progress=options.progress,
+            notify=options.notify,
+        )
     document = _document(watched, reward_model, without)
     return _carry_out(
         asked,
+        expert=expert,
+        judge=judge,
         out=out,
         watched=watched,
         document=document,
@@ -136,6 +156,8 @@ def resume_run(
     options = replace(options, store=store, run=run_id)
     return _carry_out(
         asked,
+        expert=configuration.get(EXPERT, DEFAULT_EXPERT),
+        judge=configuration.get(JUDGE),
         out=folder,
         watched=watched,
         document=document,
@@ -180,6 +202,8 @@ def _carry_out(
     document: RewardModel | None,
     given: bool,
     model: str,
+    expert: str,
+    judge: str | None,
     options: RunOptions,
 ) -> ExperimentResult:
     store = options.store or str(out / "events.sqlite")
@@ -187,8 +211,9 @@ def _carry_out(
         environment=asked.spec.environment,
         reward_model=document,
         replay=watched.demonstration.trajectory.actions if watched is not None else None,
-        recorded_seeds=(watched.seed,) if watched is not None else (),
+        recorded_seeds=watched.seeds if watched is not None else (),
         model=model,
+        judge=judge if document is not None else None,
         threads=None if options.workers <= 1 else max(1, (os.cpu_count() or 1) // options.workers),
         cache=_response_cache(store),
         step_time_limit_s=options.step_time_limit_s,
@@ -196,9 +221,9 @@ def _carry_out(
         budget=options.budgets.episode,
         files=out / "files",
         flush_after_s=0.0 if options.budgets.run else 0.05,
-        paid=model != "embedded",
+        paid=model != "embedded" or judge is not None,
     )
-    described = _describe(asked, setup, given=given)
+    described = {**_describe(asked, setup, given=given), **_experts(expert, setup.judge)}
     run_id = options.run or asked.spec.name
     with open_log(store) as log, log.hold(run_id):
         _start(log, run_id, described, document, out)
@@ -216,8 +241,10 @@ def _carry_out(
         result = collect(asked, log, run_id, document=document, watched=watched, described=described)
         if playing.stopped is not None:
             result = result.model_copy(update={"notes": (*result.notes, playing.stopped_note())})
+        if setup.judge is not None:
+            result = result.model_copy(update={"notes": (*result.notes, _judge_note(setup.judge))})
         if has_plans(asked.conditions):
-            result = with_plan_errors(result, asked, log, run_id, out)
+            result = with_plan_errors(result, asked, log, run_id, out, watched=watched)
     write_report(result, out)
     return result
 
@@ -265,11 +292,18 @@ def _watch_if_needed(
     asked: ResolvedExperiment, out: Path, progress: Advance | None, *, given: bool
 ) -> Watched | None:
     """Watch the experiment's recording, unless nobody needs it or the reward model was given."""
-    needs_replay = any(c.player == "replay" for c in asked.conditions)
+    # How far a plan is from the person's is counted against the recording, where there is one.
+    needs_replay = any(
+        c.player == "replay" or (c.player == "plan" and asked.spec.recording) for c in asked.conditions
+    )
     needs_model = any(c.config().needs_reward_model for c in asked.conditions)
     if not needs_replay and (not needs_model or given):
         return None
     spec = asked.spec
+    if asked.watches_files:
+        return watch_files(
+            asked.recordings, environment=spec.environment, folder=out / "recording", progress=progress
+        )
     return watch_play(
         spec.recording, environment=spec.environment, folder=out / "recording", progress=progress
     )
@@ -297,19 +331,37 @@ def _response_cache(store: str) -> str:
     return str(folder / "responses.sqlite")
 
 
+def _experts(expert: str, judge: str | None) -> dict[str, str]:
+    """Return what the results depend on where other experts take part."""
+    named = {} if expert == DEFAULT_EXPERT else {EXPERT: expert}
+    return named if judge is None else {**named, JUDGE: judge}
+
+
+def _judge_note(judge: str) -> str:
+    return (
+        f"Steps that the reward model says nothing about were judged live by {judge}, in conditions with the "
+        "reward model's rewards; its calls are counted with the players'."
+    )
+
+
 def _describe(asked: ResolvedExperiment, setup: SessionSetup, *, given: bool) -> Mapping[str, Any]:
     """Return everything the results depend on, as JSON values."""
     document = setup.reward_model
-    return ({GIVEN: True} if given else {}) | {
-        "experiment": asked.spec.name,
-        "environment": asked.spec.environment,
-        "recording": asked.spec.recording,
-        "goals": [g.name for g in asked.goals],
-        "seeds": list(asked.seeds),
-        "conditions": [c.model_dump(mode="json") for c in asked.conditions],
-        "reward_model": document.content_hash() if document is not None else None,
-        "model": setup.model,
-    }
+    own = {} if asked.own is None else {OWN: asked.own}
+    return (
+        own
+        | ({GIVEN: True} if given else {})
+        | {
+            "experiment": asked.spec.name,
+            "environment": asked.spec.environment,
+            "recording": asked.spec.recording,
+            "goals": [g.name for g in asked.goals],
+            "seeds": list(asked.seeds),
+            "conditions": [c.model_dump(mode="json") for c in asked.conditions],
+            "reward_model": document.content_hash() if document is not None else None,
+            "model": setup.model,
+        }
+    )
 
 
 __all__ = ["Budget", "Budgets", "RunOptions", "Spent", "resolve", "resume_run", "run_experiment"]

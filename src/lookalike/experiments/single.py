@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lookalike.core.errors import UsageError
+from lookalike.core.types import Goal
 from lookalike.environments import find_goal
 from lookalike.experiments.conditions import find_condition
 from lookalike.experiments.model_needs import refuse_unfit_model
@@ -16,7 +17,7 @@ from lookalike.store import EpisodeFailed, EpisodeFinished, EpisodePaused, Event
 def play_episode(
     environment: str,
     *,
-    goal: str,
+    goal: str | Goal,
     condition: str,
     seed: int,
     player: str = "llm",
@@ -28,7 +29,7 @@ def play_episode(
 
     Args:
         environment: Environment id.
-        goal: Goal name.
+        goal: A goal, or the name of a shipped one.
         condition: Condition name, e.g. ``swarm+expert``.
         seed: The episode's seed.
         player: ``llm``, or ``random`` for even draws in its place.
@@ -53,6 +54,7 @@ def play_episode(
     session = Session(SessionSetup(environment, reward_model, replay=None, recorded_seeds=(), model=model))
     try:
         record = on_event or (lambda _: None)
-        return session.play(chosen, find_goal(environment, goal), seed=seed, attempt=0, record=record)
+        wanted = find_goal(environment, goal) if isinstance(goal, str) else goal
+        return session.play(chosen, wanted, seed=seed, attempt=0, record=record)
     finally:
         session.close()

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 VALUES = {"acquisition": 0.5, "deposit": 0.5, "event": 0.4, "visit": 0.2}
 _SCORE_BONUS = 0.4
 _OPENED_WITHIN = 5
+END = "end-of-the-recording"
 
 
 def build_route(play: Watched, rules: Sequence[Rule]) -> tuple[tuple[Milestone, ...], tuple[Pathway, ...]]:
@@ -53,7 +54,38 @@ def build_route(play: Watched, rules: Sequence[Rule]) -> tuple[tuple[Milestone, 
             evidence = play.span(start, step.index)
             pathways.append(Pathway(to=milestone.id, steps=_loop_erased(pending), evidence=evidence))
             pending, start = [], step.index + 1
+    _add_end(play, start, _loop_erased(pending), milestones, pathways)
     return tuple(milestones), tuple(p for p in pathways if p.steps)
+
+
+def _add_end(
+    play: Watched,
+    start: int,
+    steps: tuple[PathStep, ...],
+    milestones: list[Milestone],
+    pathways: list[Pathway],
+) -> None:
+    """Keep what was done after the last milestone: where a person stops is where they wanted to be.
+
+    It is worth nothing by itself, as the place may have been passed before (the play may have begun there);
+    only the way to it is recommended, after everything else.
+    """
+    if not steps or not play.steps:
+        return
+    last = play.steps[-1]
+    milestones.append(
+        Milestone(
+            id=END,
+            description=f"Stopped at {steps[-1].then}.",
+            kind="visit",
+            detect=Detect(place=steps[-1].then),
+            value=0.0,
+            after=(milestones[-1].id,) if milestones else (),
+            evidence=play.span(last.index),
+        )
+    )
+    ending = (*steps[:-1], steps[-1].model_copy(update={"milestone": steps[-1].milestone or END}))
+    pathways.append(Pathway(to=END, steps=ending, evidence=play.span(start, last.index)))
 
 
 class _Facts:

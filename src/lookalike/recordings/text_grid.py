@@ -118,7 +118,7 @@ def find_grid(pictures: Sequence[Luma]) -> TextGrid | None:
     line_height = _period(down, *_LINE_HEIGHTS)
     if line_height is None:
         return None
-    line_height = _sharpest(down, _smallest(down, line_height, _LINE_HEIGHTS[0]))
+    line_height = _sharpest(down, _smallest(down, line_height, _LINE_HEIGHTS[0]), line_height)
     top = _gap(down, line_height, _EMPTY_ROW)
     # A line whose upper third is outside the picture is no line.
     top -= line_height * np.floor((top + 0.35 * line_height) / line_height)
@@ -214,13 +214,19 @@ def _smallest(profile: Profile, period: float, low: float) -> float:
     return period
 
 
-def _sharpest(profile: Profile, period: float) -> float:
+def _sharpest(profile: Profile, period: float, found: float) -> float:
     """Return the period near ``period`` at which the lines fall on each other best: the gap is widest.
 
     A few lines of text are too short a signal for an exact frequency; their edges are exact.
+
+    Args:
+        profile: Ink by row.
+        period: Where to look.
+        found: The period in the spectrum that it is a fraction of: how unsure it is depends on how often
+            that one came, which in a recording of a few commands is seldom.
     """
     inked = np.flatnonzero(profile)
-    lines = max(2.0, (inked[-1] - inked[0]) / period)
+    lines = max(2.0, (inked[-1] - inked[0]) / found)
     unsure = min(0.06, 1.5 / lines**2) * period
     near = period + unsure * np.linspace(-1.0, 1.0, 101)
     whole = np.arange(np.ceil(near[0]), np.floor(near[-1]) + 1)
