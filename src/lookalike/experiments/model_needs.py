@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 
-from lookalike.core.errors import GameError
+from lookalike.core.errors import GameError, UsageError
 from lookalike.environments import make_environment
 from lookalike.experiments.conditions import ASKS_A_MODEL, Condition
+from lookalike.experiments.judging import DEFAULT_EXPERT
+from lookalike.experts import make_expert
+from lookalike.experts.remote import RemoteExpert
 from lookalike.models import make_model
 from lookalike.models.capabilities import require
+from lookalike.models.prices import price_of
 
 
 def refuse_unfit_model(name: str, conditions: Sequence[Condition], environment: str) -> None:
@@ -41,6 +45,36 @@ def refuse_unfit_model(name: str, conditions: Sequence[Condition], environment: 
         )
     finally:
         close = getattr(model, "close", None)
+        if close is not None:
+            close()
+
+
+def refuse_unfit_expert(expert: str, judge: str | None, *, in_money: bool) -> None:
+    """Refuse an expert or a live judge that cannot work, before anything is recorded, read or paid.
+
+    Args:
+        expert: As for ``--expert``.
+        judge: As for ``--judge``.
+        in_money: The run's budget is one of money, so that prices must be known.
+
+    Raises:
+        UsageError: The judge's price is not known.
+        UnknownNameError: There is none of that name.
+        CapabilityError: A model cannot hold a reply to a schema.
+        ModelError: There is no key, or something is not installed.
+    """
+    found = [] if expert == DEFAULT_EXPERT else [make_expert(expert)]
+    if judge is not None:
+        if in_money and price_of(judge) is None:
+            raise UsageError(
+                "A budget of money needs a price, and none is known for the judge's model.",
+                got=judge,
+                expected="an entry for it in the price file",
+                remedy="add one (docs/models.md), or limit calls or tokens instead (--limit calls=1000)",
+            )
+        found.append(RemoteExpert([make_model(judge)]))
+    for one in found:
+        close = getattr(one, "close", None)
         if close is not None:
             close()
 

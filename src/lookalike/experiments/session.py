@@ -25,7 +25,9 @@ from lookalike.environments.worker import DEFAULT_MEMORY_LIMIT_MB
 from lookalike.experiments.budget import NO_LIMIT, Budget, Spent
 from lookalike.experiments.conditions import Condition
 from lookalike.experiments.continuation import Continuation, ContinuedPlayer, DivergedError
+from lookalike.experiments.judging import JudgedRecord, judged, make_judge
 from lookalike.experiments.resolved import PlayTask
+from lookalike.experts.remote_judge import RemoteJudge
 from lookalike.models import make_model
 from lookalike.models.rendering import Budget as PromptBudget
 from lookalike.players import LanguageModelPlayer, RandomPlayer, ReplayPlayer
@@ -48,7 +50,7 @@ from lookalike.store import (
     open_response_cache,
     usage_of,
 )
-from lookalike.swarm import Episode, SearchEpisode, WorldsEpisode
+from lookalike.swarm import Episode, SearchEpisode, SwarmConfig, WorldsEpisode
 
 COPIES = 16
 """Copies of the game with which the lookahead player tries things."""
@@ -83,6 +85,7 @@ class SessionSetup:
         paid: Whether responses cost money, so that each is on disk before it is used.
         visual: Folder of the reward model, where its weights lie; ``None`` for one without.
         lookahead_steps: Steps that one search of the lookahead player may take.
+        judge: Model that is asked live about steps the reward model does not cover, or ``None``.
     """
 
     environment: str
@@ -101,6 +104,7 @@ class SessionSetup:
     paid: bool = False
     visual: Path | None = None
     lookahead_steps: int = LookaheadSettings().steps
+    judge: str | None = None
 
 
 class Session:
@@ -120,6 +124,7 @@ class Session:
         self._model: LanguageModel | None = None
         self._cache: ResponseCache | None = None
         self._close_cache: Callable[[], None] = lambda: None
+        self._judge: RemoteJudge | None = None
 
     def close(self) -> None:
         """End the games' processes and write the cache."""
@@ -131,7 +136,7 @@ class Session:
             self._copies = None
         self._close_cache()
         self._close_cache = lambda: None
-        self._model = self._cache = None
+        self._model = self._cache = self._judge = None
 
     def play_task(
         self,
@@ -234,6 +239,8 @@ class Session:
         continuation = Continuation(logged, meter.record)
         player = self.player(condition, goal, seed=seed)
         self._on_restart = meter.restarted
+        judge = self._judge_of(config)
+        scorers = [judged(scorer, judge) for scorer in scorers]
         shared = {
             "key": key,
             "goal": goal,
@@ -241,7 +248,7 @@ class Session:
             "config": config,
             "seed": own_seed,
             "environment_seed": self.environment_seed(seed),
-            "record": continuation.record,
+            "record": self._recorder(continuation, judge, condition),
             "keep_frame": self._keep_frame,
         }
         try:
@@ -342,13 +349,33 @@ class Session:
     def model(self) -> LanguageModel:
         """Return the language model, loaded at first use."""
         if self._model is None:
-            if self.setup.cache is not None:
-                cache = open_response_cache(self.setup.cache, paid=self.setup.paid)
-                self._cache, self._close_cache = cache, cache.close
             self._model = make_model(
-                self.setup.model, cache=self._cache, threads=self.setup.threads, notify=self._notify
+                self.setup.model, cache=self._responses(), threads=self.setup.threads, notify=self._notify
             )
         return self._model
+
+    def _responses(self) -> ResponseCache | None:
+        """Return the response cache, opened at first use."""
+        if self._cache is None and self.setup.cache is not None:
+            cache = open_response_cache(self.setup.cache, paid=self.setup.paid)
+            self._cache, self._close_cache = cache, cache.close
+        return self._cache
+
+    def _recorder(
+        self, continuation: Continuation, judge: RemoteJudge | None, condition: Condition
+    ) -> Callable[[Event], None]:
+        if judge is None:
+            return continuation.record
+        return JudgedRecord(judge, continuation, player_repeats=condition.player == "llm").record
+
+    def _judge_of(self, config: SwarmConfig) -> RemoteJudge | None:
+        """Return the judge, where the run has one and the condition rewards by the reward model."""
+        document = self.setup.reward_model
+        if self.setup.judge is None or document is None or config.reward != "reward model":
+            return None
+        if self._judge is None:
+            self._judge = make_judge(self.setup.judge, document, cache=self._responses())
+        return self._judge
 
     def _reserve(self, count: int) -> list[Environment]:
         while len(self._games) < count:

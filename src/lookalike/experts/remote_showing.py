@@ -146,7 +146,7 @@ def show_whole(
                 "This recording can only be looked at, and the model takes neither video nor images.",
                 got=demonstration.provenance.file,
                 expected="a model that declares the capability 'images' or 'video'",
-                remedy="use a vision model, or the expert embedded-vision",
+                remedy="use a vision model, or the expert embedded-visual",
             )
         text = _legend(pictures) if pictures else f"The video shows {last + 1} steps."
         return [Showing(demonstration, unit, 0, last, text, pictures, whole)]
