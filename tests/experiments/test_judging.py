@@ -150,7 +150,7 @@ def test_another_expert_writes_the_reward_model(
 ) -> None:
     demonstration, model = play
     embedded = make_expert().watch([demonstration], environment="colossal-cave")
-    watched = Watched(model, demonstration, embedded, model, 2, 12, 12)
+    watched = Watched(model, (demonstration,), embedded, model, (2,))
     found = watched_by(
         "remote:home", watched, environment="colossal-cave", cache=str(tmp_path / "responses.sqlite")
     )

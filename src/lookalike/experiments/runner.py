@@ -22,9 +22,9 @@ from lookalike.experiments.judging import DEFAULT_EXPERT, watched_by
 from lookalike.experiments.model_needs import refuse_unfit_expert, refuse_unfit_model
 from lookalike.experiments.plan_errors import has_plans
 from lookalike.experiments.playing import Playing, interruptible
-from lookalike.experiments.preparation import Advance, Watched, watch_play
+from lookalike.experiments.preparation import Advance, Watched, watch_files, watch_play
 from lookalike.experiments.report import write_report
-from lookalike.experiments.resolved import ResolvedExperiment, resolve, resolve_again
+from lookalike.experiments.resolved import OWN, ResolvedExperiment, resolve, resolve_again
 from lookalike.experiments.results import ExperimentResult
 from lookalike.experiments.session import SessionSetup
 from lookalike.rewards import RewardModel, load_reward_model, save_reward_model
@@ -82,7 +82,7 @@ def run_experiment(
     """Run an experiment, or go on with it, and write its results into ``out``.
 
     Args:
-        name: One of `list_experiments`.
+        name: One of `list_experiments`, or the path of an experiment file (docs/experiments.md).
         out: Folder for the recording, the reward model, the event log, the results and the report.
         seeds: Instead of the experiment's own.
         goals: Goal names instead of its own.
@@ -104,6 +104,7 @@ def run_experiment(
     refuse_unfit_expert(expert, judge, in_money=options.budgets.in_money)
     out.mkdir(parents=True, exist_ok=True)
     _check_what_takes_no_time(asked, out, model, options)
+    reward_model = reward_model or asked.reward_model
     watched = _watch_if_needed(asked, out, options.progress, given=reward_model is not None)
     if watched is not None and reward_model is None and expert != DEFAULT_EXPERT:
         watched = watched_by(
@@ -210,7 +211,7 @@ def _carry_out(
         environment=asked.spec.environment,
         reward_model=document,
         replay=watched.demonstration.trajectory.actions if watched is not None else None,
-        recorded_seeds=(watched.seed,) if watched is not None else (),
+        recorded_seeds=watched.seeds if watched is not None else (),
         model=model,
         judge=judge if document is not None else None,
         threads=None if options.workers <= 1 else max(1, (os.cpu_count() or 1) // options.workers),
@@ -243,7 +244,7 @@ def _carry_out(
         if setup.judge is not None:
             result = result.model_copy(update={"notes": (*result.notes, _judge_note(setup.judge))})
         if has_plans(asked.conditions):
-            result = with_plan_errors(result, asked, log, run_id, out)
+            result = with_plan_errors(result, asked, log, run_id, out, watched=watched)
     write_report(result, out)
     return result
 
@@ -291,11 +292,18 @@ def _watch_if_needed(
     asked: ResolvedExperiment, out: Path, progress: Advance | None, *, given: bool
 ) -> Watched | None:
     """Watch the experiment's recording, unless nobody needs it or the reward model was given."""
-    needs_replay = any(c.player == "replay" for c in asked.conditions)
+    # How far a plan is from the person's is counted against the recording, where there is one.
+    needs_replay = any(
+        c.player == "replay" or (c.player == "plan" and asked.spec.recording) for c in asked.conditions
+    )
     needs_model = any(c.config().needs_reward_model for c in asked.conditions)
     if not needs_replay and (not needs_model or given):
         return None
     spec = asked.spec
+    if asked.watches_files:
+        return watch_files(
+            asked.recordings, environment=spec.environment, folder=out / "recording", progress=progress
+        )
     return watch_play(
         spec.recording, environment=spec.environment, folder=out / "recording", progress=progress
     )
@@ -339,16 +347,21 @@ def _judge_note(judge: str) -> str:
 def _describe(asked: ResolvedExperiment, setup: SessionSetup, *, given: bool) -> Mapping[str, Any]:
     """Return everything the results depend on, as JSON values."""
     document = setup.reward_model
-    return ({GIVEN: True} if given else {}) | {
-        "experiment": asked.spec.name,
-        "environment": asked.spec.environment,
-        "recording": asked.spec.recording,
-        "goals": [g.name for g in asked.goals],
-        "seeds": list(asked.seeds),
-        "conditions": [c.model_dump(mode="json") for c in asked.conditions],
-        "reward_model": document.content_hash() if document is not None else None,
-        "model": setup.model,
-    }
+    own = {} if asked.own is None else {OWN: asked.own}
+    return (
+        own
+        | ({GIVEN: True} if given else {})
+        | {
+            "experiment": asked.spec.name,
+            "environment": asked.spec.environment,
+            "recording": asked.spec.recording,
+            "goals": [g.name for g in asked.goals],
+            "seeds": list(asked.seeds),
+            "conditions": [c.model_dump(mode="json") for c in asked.conditions],
+            "reward_model": document.content_hash() if document is not None else None,
+            "model": setup.model,
+        }
+    )
 
 
 __all__ = ["Budget", "Budgets", "RunOptions", "Spent", "resolve", "resume_run", "run_experiment"]
