@@ -20,6 +20,8 @@ from lookalike.cli.options import (
     split_names,
 )
 from lookalike.cli.output import console, emit, emit_json, emit_table, progress, say
+from lookalike.cli.procgen_run import NAME as PROCGEN
+from lookalike.cli.procgen_run import run_games
 
 if TYPE_CHECKING:
     from lookalike.experiments.results import ExperimentResult
@@ -31,64 +33,41 @@ app = typer.Typer(no_args_is_help=True, help="Run experiments and report on them
 def list_(as_json: JsonOption = False) -> None:
     """List the experiments: what each measures, its conditions, goals and seeds."""
     from lookalike.experiments import list_experiments
+    from lookalike.experiments.procgen import procgen_spec
 
-    found = list_experiments()
+    found, games = list_experiments(), procgen_spec()
     if as_json:
-        emit_json(found)
+        emit_json([*found, games])
         return
     emit_table(
         "Experiments",
         ("experiment", "what", "environment", "seeds", "conditions"),
-        [(e.name, e.description, e.environment, e.seeds, ", ".join(e.conditions)) for e in found],
+        [
+            *((e.name, e.description, e.environment, e.seeds, ", ".join(e.conditions)) for e in found),
+            (games.name, games.description, "procgen", games.seeds, ", ".join(games.conditions)),
+        ],
     )
-
-
-@app.command("show")
-def show(
-    name: Annotated[str, typer.Argument(help="Experiment; see `lookalike experiment list`.")],
-    out: Annotated[Path | None, typer.Option(help="Write it into this new file instead.")] = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Show an experiment in the format of a file of your own, to start from (docs/experiments.md)."""
-    from lookalike.core.errors import UsageError
-    from lookalike.experiments import find_experiment
-    from lookalike.experiments.experiment_files import experiment_file_text
-
-    found = find_experiment(name)
-    if as_json:
-        emit_json(found)
-        return
-    text = experiment_file_text(found)
-    if out is None:
-        emit(text.rstrip())
-        return
-    try:
-        with out.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        raise UsageError(
-            "The file cannot be written.",
-            got=f"{out}: {error.strerror}",
-            expected="a new file in a folder that is there",
-            remedy="name another one",
-        ) from error
-    emit(f"Wrote {out}. Run it with: lookalike experiment run {out}")
 
 
 @app.command("run")
 def run(
-    name: Annotated[
-        str,
-        typer.Argument(
-            help="Experiment; see `lookalike experiment list`; or a file of your own (docs/experiments.md)."
-        ),
-    ],
+    name: Annotated[str, typer.Argument(help="Experiment; see `lookalike experiment list`.")],
     seeds: Annotated[
         str | None,
         typer.Option(metavar="A-B", help="Seeds: 100-119, 7, or 1,5,9; the experiment's own by default."),
     ] = None,
     goals: Annotated[
         str | None, typer.Option(metavar="A,B", help="Goals, with commas; the experiment's own by default.")
+    ] = None,
+    games: Annotated[
+        str | None, typer.Option(metavar="A,B", help="paper/procgen: games, with commas; all by default.")
+    ] = None,
+    videos: Annotated[
+        int | None, typer.Option(min=3, max=20, help="paper/procgen: recordings a game.")
+    ] = None,
+    effort: Annotated[
+        float | None,
+        typer.Option(min=0.01, help="paper/procgen: how much is trained; 1 for minutes of one core a game."),
     ] = None,
     conditions: Annotated[
         str | None,
@@ -147,9 +126,29 @@ def run(
     Ctrl-C keeps every step taken; the same command with the same --out goes on from there, and so does
     `lookalike runs resume`. At a budget's limit the run stops, is marked so, and goes on under a higher one.
     """
-    from lookalike.experiments import RunOptions, declared_experiment, run_experiment
+    from lookalike.experiments import RunOptions, run_experiment
 
-    folder = out or Path("runs") / declared_experiment(name).name.replace("/", "-")
+    if name == PROCGEN:
+        result = run_games(
+            folder := out or Path("runs") / name.replace("/", "-"),
+            options=RunOptions(
+                store=store,
+                run=run_name,
+                workers=workers,
+                budgets=parse_limits(limit, episode_limit),
+                step_time_limit_s=step_time_limit,
+                memory_limit_mb=memory_limit,
+            ),
+            games=games,
+            seeds=seeds,
+            conditions=conditions,
+            videos=videos,
+            effort=effort,
+            others={"goals": goals, "reward-model": reward_model, "without": without},
+        )
+        show_result(result, {"report": folder / "report.html"}, as_json=as_json)
+        return
+    folder = out or Path("runs") / name.replace("/", "-")
     chosen = None if seeds is None else parse_seeds(seeds)
     limits = parse_limits(limit, episode_limit)
     keep(f"every step taken, in {folder}; the same command goes on from there")

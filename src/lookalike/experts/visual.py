@@ -76,8 +76,8 @@ class Effort:
 
     random_steps: int = 8_000
     tried_steps: int = 30_000
-    actions: int = 700
-    progress: int = 400
+    actions: int = 400
+    progress: int = 600
     policy: int = 500
     preview: int = 250
     batch: int = 96
@@ -202,7 +202,7 @@ class EmbeddedVisualExpert:
             progress=self._tell("learning what progress looks like"),
         )
         calibration = replace(progress.calibration, typical_distance=typical)
-        networks = {"actions": learned.network, "progress": progress.network}
+        networks = {"actions": learned.network, "progress": progress.network, "base": progress.base}
         model = VisualModel(environment, names, networks, calibration, clock.mask, landmarks)
         self._learn_to_play(model, watched, own, labels)
         folder.mkdir(parents=True, exist_ok=True)
@@ -348,7 +348,7 @@ def _together(one: Plays, other: Plays) -> Plays:
 
 def _curves(model: VisualModel, watched: Plays) -> list[Floats]:
     potential = model.progress(watched.frames).potential
-    return [potential[a:b] for a, b in zip(watched.starts, watched.stops, strict=True)]
+    return [potential[a:b] - potential[a] for a, b in zip(watched.starts, watched.stops, strict=True)]
 
 
 def _document(

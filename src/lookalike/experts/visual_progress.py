@@ -9,8 +9,10 @@ Three numbers of one small network, trained together:
 - the *distance*, for magnitude: the logarithm of the steps that are left, in the recordings alone;
 - the *end score*: the frames that recordings end with, against those that random play ends with.
 
-The scores are brought to a scale on recordings that were held out. A ridge regression of 16 x 16 pixels on
-t/T stands beside them, always: what it can do needs no network.
+Part of the rank score is linear in 16 x 16 pixels and solved for at once: t/T in recordings, nothing and
+less in random play. The network learns what is left. The scores are brought to a scale on recordings that
+were held out. A ridge regression of the same pixels on t/T alone stands beside them, always: what it can do
+needs no network.
 """
 
 from __future__ import annotations
@@ -26,12 +28,14 @@ from numpy.typing import NDArray
 from lookalike.core.seeds import derive_seed
 from lookalike.experts.visual_data import UNKNOWN, Plays
 from lookalike.experts.visual_training import Feed, train
-from lookalike.rewards.visual_network import Calibration, Floats, build_network, require_torch
+from lookalike.rewards.visual_network import PRESENT, Calibration, Floats, build_network, require_torch
 
 DESCENT_WEIGHT = 0.3
 """How much random play's own order counts: what rises in it as well is no progress."""
 PREVIEW_STEPS = 6
 """Steps within which an action's gain in potential is looked for."""
+BASE_SCALE = 6.0
+"""Rank score between a recording's beginning and its end, as far as it is linear in pixels."""
 DEATH = -0.5
 """Gain of an action after which random play was over."""
 
@@ -57,12 +61,14 @@ class LearnedProgress:
 
     Attributes:
         network: See ``rewards.visual_network``.
+        base: The linear part of its rank score.
         calibration: What its numbers mean.
         figures: On held-out recordings and random play.
         ridge: The same for ridge regression.
     """
 
     network: Any
+    base: Any
     calibration: Calibration
     figures: Figures
     ridge: Figures
@@ -98,7 +104,8 @@ def learn_progress(
     cut = max(1, int(0.8 * len(own)))
     bad = own.only(range(cut))
     most = float(np.quantile(good.lengths - 1, 0.95)) if len(good) else 100.0
-    pairs = _Pairs(good, bad, most)
+    base = _base(good, bad)
+    pairs = _Pairs(good, bad, most, bases=(_asked(base, good)[:, 0], _asked(base, bad)[:, 0]))
     feeds = (
         Feed("progress", good, seed=derive_seed(seed, "watched")),
         Feed("progress", bad, seed=derive_seed(seed, "own")),
@@ -110,18 +117,24 @@ def learn_progress(
     train(network, loss_of, steps=steps, seed=derive_seed(seed, "progress"), progress=progress)
     tested = watched.only(list(held_out) or [len(watched) - 1])
     random = own.only(range(cut, len(own)) if cut < len(own) else range(cut))
-    scores, poor = _scores(network, tested), _scores(network, random)
+    scores, poor = _asked(network, tested), _asked(network, random)
+    scores[:, 0] += _asked(base, tested)[:, 0]
+    poor[:, 0] += _asked(base, random)[:, 0]
     calibration = Calibration(
         start=float(np.median(scores[tested.starts, 0])),
-        end=float(np.median(scores[tested.stops - 1, 0])),
+        end=float(
+            np.median(scores[tested.starts, 0])
+            + np.median(scores[tested.stops - 1, 0] - scores[tested.starts, 0])
+        ),
         end_threshold=float(np.quantile(scores[tested.stops - 1, 2], 0.1)),
         most_steps=most,
     )
     if calibration.end <= calibration.start:  # it learned nothing: no frame is then worth anything
         calibration = Calibration(calibration.start, calibration.start + 1e3, calibration.end_threshold, most)
-    ridge = Ridge(good)
+    ridge = Ridge.on_time(good)
     return LearnedProgress(
         network,
+        base,
         calibration,
         compare(tested, scores[:, 0], random, poor[:, 0]),
         compare(tested, ridge(tested.frames), random, ridge(random.frames)),
@@ -131,8 +144,9 @@ def learn_progress(
 class _Pairs:
     """Draws what the progress network is trained on."""
 
-    def __init__(self, good: Plays, bad: Plays, most: float) -> None:
+    def __init__(self, good: Plays, bad: Plays, most: float, *, bases: tuple[Floats, Floats]) -> None:
         self._good, self._bad, self._most = good, bad, most
+        self._bases = bases
         self._bad_ends = bad.stops[bad.ended] - 1
 
     def loss(self, network: Any, feeds: tuple[Feed, Feed], draw: np.random.Generator, batch: int) -> Any:
@@ -149,14 +163,12 @@ class _Pairs:
         matched = np.minimum(late, bad_last)
         bad_early = (draw.random(count) * matched).astype(np.int64)
         ends = good.stops[draw.integers(len(good), size=count // 2)] - 1
-        watched = network(
-            feeds[0](np.concatenate([good.starts[play] + early, good.starts[play] + late, ends]))
-        )
+        chosen = np.concatenate([good.starts[play] + early, good.starts[play] + late, ends])
+        watched = self._with_base(network(feeds[0](chosen)), self._bases[0][chosen])
         own_ends = self._bad_ends if len(self._bad_ends) else bad.stops - 1
         poor_ends = own_ends[draw.integers(len(own_ends), size=count // 2)]
-        own = network(
-            feeds[1](np.concatenate([bad.starts[other] + matched, bad.starts[other] + bad_early, poor_ends]))
-        )
+        chosen = np.concatenate([bad.starts[other] + matched, bad.starts[other] + bad_early, poor_ends])
+        own = self._with_base(network(feeds[1](chosen)), self._bases[1][chosen])
         is_later = torch.from_numpy((late > early).astype(np.float32))
         rising = softplus(watched[:count, 0] - watched[count : 2 * count, 0]) * is_later
         weight = torch.from_numpy(np.minimum(1.0, 2.0 * late / np.maximum(length - 1, 1)).astype(np.float32))
@@ -169,6 +181,36 @@ class _Pairs:
         apart = softplus(watched[:count, 2]).mean()  # most of a recording is not its end
         ordered = rising.mean() + above.mean() + DESCENT_WEIGHT * falling.mean()
         return ordered + distance.mean() + 0.3 * (end + 0.5 * apart)
+
+    @staticmethod
+    def _with_base(answers: Any, base: Floats) -> Any:
+        """Return the network's answers with the linear part of the rank score added."""
+        torch = require_torch()
+        ranked = answers[:, :1] + torch.from_numpy(base)[:, None]
+        return torch.cat([ranked, answers[:, 1:]], dim=1)
+
+
+def _base(good: Plays, bad: Plays) -> Any:
+    """Solve for the linear part of the rank score; return it as a network."""
+    torch = require_torch()
+    towards = good.time() / np.repeat(np.maximum(good.lengths - 1, 1), good.lengths)
+    usual = max(float(np.median(good.lengths)), 2.0)
+    away = -DESCENT_WEIGHT * np.minimum(1.0, bad.time() / usual)
+    weight = len(towards) / max(len(away), 1)  # both count alike, whatever there is more of
+    ridge = Ridge(
+        np.concatenate([good.frames, bad.frames]),
+        np.concatenate([towards, away]),
+        weights=np.concatenate([np.ones(len(towards)), np.full(len(away), weight)]),
+    )
+    network = build_network("base", 0)
+    coefficients, constant = ridge.linear()
+    with torch.no_grad():
+        # Ridge has [row, column, colour] of numbers in [0, 1]; the network [colour, row, column] of its view.
+        ordered = coefficients.reshape(16, 16, 3).transpose(2, 0, 1).reshape(1, -1) / PRESENT
+        shown = BASE_SCALE * np.ascontiguousarray(ordered)
+        network[-1].weight.copy_(torch.from_numpy(shown.astype(np.float32)))
+        network[-1].bias.fill_(BASE_SCALE * (constant + 0.5 * float(coefficients.sum())))
+    return network.eval()
 
 
 def learn_preview(
@@ -228,17 +270,36 @@ class Ridge:
     """Ridge regression of 16 x 16 pixels on t/T: the baseline that every figure stands beside.
 
     Args:
-        plays: Recordings to learn from.
-        penalty: On the weights.
+        frames: uint8 [N, 64, 64, 3], to learn from.
+        wanted: What they should be at, [N].
+        weights: How much each counts, [N]; ``None`` for all alike.
+        penalty: On the coefficients.
     """
 
-    def __init__(self, plays: Plays, penalty: float = 30.0) -> None:
-        x = self._pixels(plays.frames)
-        y = plays.time() / np.repeat(np.maximum(plays.lengths - 1, 1), plays.lengths)
-        self._mean, self._level = x.mean(axis=0), float(y.mean())
+    def __init__(
+        self,
+        frames: NDArray[np.uint8],
+        wanted: NDArray[np.float64],
+        *,
+        weights: NDArray[np.float64] | None = None,
+        penalty: float = 30.0,
+    ) -> None:
+        x = self._pixels(frames)
+        share = np.full(len(x), 1 / len(x)) if weights is None else weights / weights.sum()
+        self._mean, self._level = share @ x, float(share @ wanted)
         centred = x - self._mean
-        gram = centred.T @ centred + penalty * np.eye(x.shape[1])
-        self._weights = np.linalg.solve(gram, centred.T @ (y - self._level))
+        weighted = centred * (share * len(x))[:, None]
+        gram = weighted.T @ centred + penalty * np.eye(x.shape[1])
+        self._weights = np.linalg.solve(gram, weighted.T @ (wanted - self._level))
+
+    @classmethod
+    def on_time(cls, plays: Plays) -> Ridge:
+        """Return the regression of recordings' frames on t/T."""
+        return cls(plays.frames, plays.time() / np.repeat(np.maximum(plays.lengths - 1, 1), plays.lengths))
+
+    def linear(self) -> tuple[NDArray[np.float64], float]:
+        """Return its coefficients, [768], and what it says of a black frame."""
+        return self._weights, self._level - float(self._mean @ self._weights)
 
     def __call__(self, frames: NDArray[np.uint8]) -> Floats:
         """Return what fraction of a recording frames seem to be at, [N]."""
@@ -252,9 +313,12 @@ class Ridge:
 
 
 def compare(good: Plays, good_scores: Floats, bad: Plays, bad_scores: Floats) -> Figures:
-    """Say how scores order recordings and tell them from random play."""
-    goods = [good_scores[a:b] for a, b in zip(good.starts, good.stops, strict=True)]
-    bads = [bad_scores[a:b] for a, b in zip(bad.starts, bad.stops, strict=True)]
+    """Say how scores order recordings and tell them from random play.
+
+    A play's value is what its score has gained since its beginning, as reward is paid on differences.
+    """
+    goods = [good_scores[a:b] - good_scores[a] for a, b in zip(good.starts, good.stops, strict=True)]
+    bads = [bad_scores[a:b] - bad_scores[a] for a, b in zip(bad.starts, bad.stops, strict=True)]
     wins, pairs = 0.0, 0
     for one in goods:
         for other in bads:
@@ -278,7 +342,8 @@ def voc(scores: Floats) -> float:
     return 0.0 if np.ptp(ranks) == 0 else float(np.corrcoef(ranks, np.arange(len(ranks)))[0, 1])
 
 
-def _scores(network: Any, plays: Plays) -> Floats:
+def _asked(network: Any, plays: Plays) -> Floats:
+    """Return what a network that is shown single frames says of all of them."""
     torch = require_torch()
     feed = Feed("progress", plays, seed=0)
     parts = []

@@ -49,7 +49,7 @@ def find_stages(curves: Sequence[Floats]) -> list[Stage]:
     """Find where recordings go from stage to stage.
 
     Args:
-        curves: The potential of every frame, one array a recording.
+        curves: What every frame's potential has gained since the beginning, one array a recording.
 
     Returns:
         The stages that at least half of the recordings reach, in order.

@@ -28,7 +28,8 @@ MAX_FILE_BYTES = 64 << 20
 _MAX_ACTIONS = 256
 _BATCH = 256
 _PATCH = 4
-_PRESENT, _CHANGE = 2.0, 4.0
+PRESENT, _CHANGE = 2.0, 4.0
+"""What a frame (less 0.5) and a difference of frames are multiplied by before a network sees them."""
 
 Frames = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -37,11 +38,20 @@ Floats = NDArray[np.float32]
 # difference from their neighbour. And what it answers: a number stands for itself, None for one an action.
 VIEWS: Mapping[str, tuple[int, ...]] = {
     "progress": (0,),
+    "base": (0,),
     "actions": (0, -1, 1),
     "policy": (0, -1),
     "preview": (0, -1),
 }
-_OUTPUTS: Mapping[str, int | None] = {"progress": 3, "actions": None, "policy": None, "preview": None}
+_OUTPUTS: Mapping[str, int | None] = {
+    "progress": 3,
+    "base": 1,
+    "actions": None,
+    "policy": None,
+    "preview": None,
+}
+_BLOCK = 4
+"""Sides of the blocks whose mean colours the base looks at."""
 
 
 def require_torch() -> Any:
@@ -72,11 +82,14 @@ def build_network(name: str, actions: int) -> Any:
     """Return an untrained network (a ``torch.nn.Sequential``) of about 0.2 million weights.
 
     Args:
-        name: One of :data:`VIEWS`.
+        name: One of :data:`VIEWS`. ``base`` is linear in the colours of 16 x 16 blocks, and adds to what
+            ``progress`` ranks frames by.
         actions: How many actions there are.
     """
     nn = require_torch().nn
     outputs = _OUTPUTS[name]
+    if name == "base":
+        return nn.Sequential(nn.AvgPool2d(_BLOCK), nn.Flatten(), nn.Linear(3 * (SIZE // _BLOCK) ** 2, 1))
     return nn.Sequential(
         nn.Conv2d(3 * len(VIEWS[name]), 32, _PATCH, stride=_PATCH),
         nn.ReLU(),
@@ -101,7 +114,7 @@ def view_of(name: str, frames: Sequence[Any]) -> Any:
     torch = require_torch()
     count, channels, height, width = frames[0].shape
     shown = torch.empty((count, channels * len(frames), height, width), memory_format=torch.channels_last)
-    torch.sub(frames[0], 0.5, out=shown[:, :channels]).mul_(_PRESENT)
+    torch.sub(frames[0], 0.5, out=shown[:, :channels]).mul_(PRESENT)
     last = {0: frames[0]}
     for number, (offset, frame) in enumerate(zip(VIEWS[name][1:], frames[1:], strict=True), 1):
         neighbour = last[offset - 1] if offset > 0 else last[offset + 1]
@@ -178,6 +191,8 @@ class VisualModel:
             frames: uint8 [N, H, W, 3]; brought to 64 x 64.
         """
         raw = self._asked("progress", [frames])
+        if "base" in self.networks:
+            raw[:, 0] += self._asked("base", [frames])[:, 0]
         known = self.calibration
         span = max(known.end - known.start, 1e-6)
         potential = np.clip((raw[:, 0] - known.start) / span, -0.5, 1.5)

@@ -4,7 +4,7 @@ The value of a step is the sum, clipped to [-1, 1], of
 
 - ``progress``: the difference of the learned potential (0 where recordings begin, 1 where they end), so that
   waiting, and a way there and back, earn nothing;
-- ``milestone:stage-N``: the potential has been at that stage for three frames; pays once. The last stage is
+- ``milestone:stage-N``: the potential has gained that much for three frames; pays once. The last stage is
   reached only where the game ends on a frame like those that recordings end with;
 - ``setback``: the game ended on another kind of frame.
 """
@@ -81,7 +81,7 @@ class VisualScorer:
         self._begin()
 
     def _begin(self) -> None:
-        self._potential = 0.0
+        self._potential = self._first = 0.0
         self._recent: deque[float] = deque(maxlen=CONFIRMED)
         self._reached: set[str] = set()
         self._before: Frame | None = None
@@ -100,7 +100,7 @@ class VisualScorer:
         """Begin an episode."""
         self._begin()
         self._before = _frame(observation)
-        self._potential = float(self.networks.progress(self._before[None]).potential[0])
+        self._potential = self._first = float(self.networks.progress(self._before[None]).potential[0])
 
     def score(self, transition: Transition) -> Verdict:
         """Give reward or punishment for a step that was played, and follow it."""
@@ -111,7 +111,7 @@ class VisualScorer:
         gain = self.model.weights.progress * (potential - self._potential)
         if gain:
             parts["progress"] = gain
-        self._recent.append(potential)
+        self._recent.append(potential - self._first)
         won = transition.terminated and float(found.end_score[0]) >= self.networks.calibration.end_threshold
         self._stages(won, parts)
         if transition.terminated and not won and self.model.weights.setback:
@@ -147,7 +147,7 @@ class VisualScorer:
     def copy(self) -> VisualScorer:
         """Return an independent scorer at the same point of the episode (the networks are shared)."""
         other = VisualScorer(self.model, self.networks)
-        other._potential, other._before = self._potential, self._before
+        other._potential, other._first, other._before = self._potential, self._first, self._before
         other._recent = deque(self._recent, maxlen=CONFIRMED)
         other._reached = set(self._reached)
         return other
