@@ -49,9 +49,46 @@ def list_(as_json: JsonOption = False) -> None:
     )
 
 
+@app.command("show")
+def show(
+    name: Annotated[str, typer.Argument(help="Experiment; see `lookalike experiment list`.")],
+    out: Annotated[Path | None, typer.Option(help="Write it into this new file instead.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show an experiment in the format of a file of your own, to start from (docs/experiments.md)."""
+    from lookalike.core.errors import UsageError
+    from lookalike.experiments import find_experiment
+    from lookalike.experiments.experiment_files import experiment_file_text
+
+    found = find_experiment(name)
+    if as_json:
+        emit_json(found)
+        return
+    text = experiment_file_text(found)
+    if out is None:
+        emit(text.rstrip())
+        return
+    try:
+        with out.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise UsageError(
+            "The file cannot be written.",
+            got=f"{out}: {error.strerror}",
+            expected="a new file in a folder that is there",
+            remedy="name another one",
+        ) from error
+    emit(f"Wrote {out}. Run it with: lookalike experiment run {out}")
+
+
 @app.command("run")
 def run(
-    name: Annotated[str, typer.Argument(help="Experiment; see `lookalike experiment list`.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="Experiment; see `lookalike experiment list`; or a file of your own (docs/experiments.md)."
+        ),
+    ],
     seeds: Annotated[
         str | None,
         typer.Option(metavar="A-B", help="Seeds: 100-119, 7, or 1,5,9; the experiment's own by default."),
@@ -126,7 +163,7 @@ def run(
     Ctrl-C keeps every step taken; the same command with the same --out goes on from there, and so does
     `lookalike runs resume`. At a budget's limit the run stops, is marked so, and goes on under a higher one.
     """
-    from lookalike.experiments import RunOptions, run_experiment
+    from lookalike.experiments import RunOptions, declared_experiment, run_experiment
 
     if name == PROCGEN:
         result = run_games(
@@ -148,7 +185,7 @@ def run(
         )
         show_result(result, {"report": folder / "report.html"}, as_json=as_json)
         return
-    folder = out or Path("runs") / name.replace("/", "-")
+    folder = out or Path("runs") / declared_experiment(name).name.replace("/", "-")
     chosen = None if seeds is None else parse_seeds(seeds)
     limits = parse_limits(limit, episode_limit)
     keep(f"every step taken, in {folder}; the same command goes on from there")
