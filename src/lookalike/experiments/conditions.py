@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from lookalike.core.errors import UnknownNameError
 from lookalike.core.types import Handicaps, Role
 from lookalike.experiments.results import ConditionInfo, ConditionKind
+from lookalike.experiments.variations import Variation
 from lookalike.swarm import SwarmConfig, roles_at
 from lookalike.swarm.config import MemoryKind, RewardSource
 
@@ -46,7 +47,9 @@ class Condition(_Data):
         admissible_actions: Whether players choose from the environment's list; without it they write
             freely.
         sync_every: In ``worlds`` mode with save/restore, rounds between going back to the best branch.
-        attempts: Independent attempts at each goal and seed; a second row counts all of them.
+        attempts: Attempts at each goal and seed, independent unless the variation keeps a memory; a second
+            row counts all of them.
+        variation: What is taken out of the method, or different at the start (docs/mastery.md).
     """
 
     name: str
@@ -62,6 +65,7 @@ class Condition(_Data):
     admissible_actions: bool = True
     sync_every: int = 0
     attempts: int = 1
+    variation: Variation = Variation()
 
     def config(self) -> SwarmConfig:
         """Return how its swarm plays."""
@@ -102,12 +106,16 @@ class Condition(_Data):
                     name=f"{self.name} best-of-{self.attempts}",
                     handicaps=replace(self.handicaps(), restarts=self.attempts - 1),
                     kind="baseline",
-                    description=f"best of {self.attempts} independent plays of {self.name}",
+                    description=f"best of {self.attempts} {self._plays} of {self.name}",
                     episodes_of=self.name,
                     attempts=self.attempts,
                 )
             )
         return rows
+
+    @property
+    def _plays(self) -> str:
+        return "plays in turn" if self.variation.learns_from_setbacks else "independent plays"
 
 
 class ExperimentSpec(_Data):
@@ -169,7 +177,8 @@ def list_experiments() -> tuple[ExperimentSpec, ...]:
 
 @lru_cache(maxsize=1)
 def _conditions() -> dict[str, Condition]:
-    return {entry["name"]: Condition.model_validate(entry) for entry in _read("conditions.yaml")}
+    entries = (*_read("conditions.yaml"), *_read("variations.yaml"))
+    return {entry["name"]: Condition.model_validate(entry) for entry in entries}
 
 
 def _read(name: str) -> Any:

@@ -8,7 +8,7 @@ is begun before it ends.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ from lookalike.experiments.conditions import Condition
 from lookalike.experiments.continuation import Continuation, ContinuedPlayer, DivergedError
 from lookalike.experiments.judging import JudgedRecord, judged, make_judge
 from lookalike.experiments.resolved import PlayTask
+from lookalike.experiments.variations import StartedElsewhere
 from lookalike.experts.remote_judge import RemoteJudge
 from lookalike.models import make_model
 from lookalike.models.rendering import Budget as PromptBudget
@@ -50,7 +51,14 @@ from lookalike.store import (
     open_response_cache,
     usage_of,
 )
-from lookalike.swarm import Episode, SearchEpisode, SwarmConfig, WorldsEpisode
+from lookalike.swarm import (
+    Episode,
+    PatientPlayer,
+    SearchEpisode,
+    SetbackMemory,
+    SwarmConfig,
+    WorldsEpisode,
+)
 
 COPIES = 16
 """Copies of the game with which the lookahead player tries things."""
@@ -121,6 +129,7 @@ class Session:
         self._games: list[SupervisedEnvironment] = []
         self._on_restart: Callable[[Restart], None] | None = None
         self._files: FileStore | None = None
+        self._setbacks: SetbackMemory | None = None
         self._model: LanguageModel | None = None
         self._cache: ResponseCache | None = None
         self._close_cache: Callable[[], None] = lambda: None
@@ -152,17 +161,37 @@ class Session:
             record: Takes every event as it happens. What it raises ends the task.
             logged: Gives what the log has of an episode that was begun before.
         """
-        for attempt in task.attempts:
+        for attempt, heard in self._attempts(task, record):
             ended = self.play(
                 task.condition,
                 task.goal,
                 seed=task.seed,
                 attempt=attempt,
-                record=record,
+                record=heard,
                 logged=logged(task.key(attempt)),
             )
             if not isinstance(ended, EpisodeFailed) and (isinstance(ended, EpisodePaused) or ended.success):
                 return
+
+    def _attempts(
+        self, task: PlayTask, record: Callable[[Event], None]
+    ) -> Iterator[tuple[int, Callable[[Event], None]]]:
+        """Yield the attempts to play and where their events go; learn from each where a memory is kept."""
+        if not task.condition.variation.learns_from_setbacks:
+            yield from ((attempt, record) for attempt in task.attempts)
+            return
+        self._setbacks = SetbackMemory()
+        try:
+            for attempt in range(max(task.attempts, default=-1) + 1):
+                events: list[Event] = []
+                if attempt in task.attempts:
+                    yield attempt, partial(_hear, events, record)
+                else:  # it is in the log already: played again for what it teaches
+                    chosen, goal, seed = task.condition, task.goal, task.seed
+                    self.play(chosen, goal, seed=seed, attempt=attempt, record=events.append)
+                self._setbacks.learn(events)
+        finally:
+            self._setbacks = None
 
     def play(
         self,
@@ -239,6 +268,9 @@ class Session:
         continuation = Continuation(logged, meter.record)
         player = self.player(condition, goal, seed=seed)
         self._on_restart = meter.restarted
+        games, scorers = self._varied(condition, goal, seed, games, scorers)
+        if self._setbacks is not None:
+            player = PatientPlayer(player, self._setbacks)
         judge = self._judge_of(config)
         scorers = [judged(scorer, judge) for scorer in scorers]
         shared = {
@@ -263,6 +295,23 @@ class Session:
             return paused
         finally:
             self._on_restart = None
+
+    def _varied(
+        self,
+        condition: Condition,
+        goal: Goal,
+        seed: int,
+        games: list[Environment],
+        scorers: list[RewardModelScorer | None],
+    ) -> tuple[list[Environment], list[RewardModelScorer | None]]:
+        """Return games and scorers as the condition's variation has them."""
+        variation, model = condition.variation, self.setup.reward_model
+        if variation.changes_the_document and model is not None:
+            plan = compile_plan(variation.document(model, goal, seed=seed))
+            scorers = [None if scorer is None else RewardModelScorer(plan) for scorer in scorers]
+        if variation.random_start and self._plan is not None:
+            games = [StartedElsewhere(game, self._plan, steps=variation.random_start) for game in games]
+        return games, scorers
 
     def _keep_frame(self, observation: Observation) -> str | None:
         """Keep a picture among the run's files; return its name there."""
@@ -399,6 +448,11 @@ class Session:
     def _restarted(self, restart: Restart) -> None:
         if self._on_restart is not None:
             self._on_restart(restart)
+
+
+def _hear(events: list[Event], record: Callable[[Event], None], event: Event) -> None:
+    record(event)
+    events.append(event)
 
 
 class _Meter:

@@ -5,13 +5,16 @@ from lookalike.swarm.council import decide
 from lookalike.swarm.loop import Episode
 from lookalike.swarm.memory import Entry, SwarmMemory
 from lookalike.swarm.search import SearchEpisode
+from lookalike.swarm.setbacks import PatientPlayer, SetbackMemory
 from lookalike.swarm.worlds import WorldsEpisode
 
 __all__ = [
     "DEFAULT_TEMPERATURES",
     "Entry",
     "Episode",
+    "PatientPlayer",
     "SearchEpisode",
+    "SetbackMemory",
     "SwarmConfig",
     "SwarmMemory",
     "WorldsEpisode",
