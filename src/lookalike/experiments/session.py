@@ -302,8 +302,8 @@ class Session:
         goal: Goal,
         seed: int,
         games: list[Environment],
-        scorers: list[RewardModelScorer | None],
-    ) -> tuple[list[Environment], list[RewardModelScorer | None]]:
+        scorers: list[EpisodeScorer | None],
+    ) -> tuple[list[Environment], list[EpisodeScorer | None]]:
         """Return games and scorers as the condition's variation has them."""
         variation, model = condition.variation, self.setup.reward_model
         if variation.changes_the_document and model is not None:
