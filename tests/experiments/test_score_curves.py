@@ -1,4 +1,4 @@
-"""Score against interactions: read from the log, with the published figures and their conditions beside it."""
+"""Score against interactions: read from the log, published figures and their conditions beside it."""
 
 from __future__ import annotations
 

@@ -171,7 +171,7 @@ def draw_curves(curves: Sequence[Curve], known: Sequence[Published], *, title: s
     from matplotlib.figure import Figure
 
     colours = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#1b1f24", "#8b929b")
-    lines = textwrap.wrap(_caption(curves, known), _CAPTION_WIDTH)
+    lines = textwrap.wrap(_caption(known), _CAPTION_WIDTH)
     figure = Figure(figsize=(7.6, 4.6 + 0.17 * len(lines)))
     FigureCanvasSVG(figure)
     share = 0.17 * len(lines) + 0.75
@@ -211,7 +211,7 @@ def draw_curves(curves: Sequence[Curve], known: Sequence[Published], *, title: s
     figure.savefig(out, metadata={"Date": None})
 
 
-def _caption(curves: Sequence[Curve], known: Sequence[Published]) -> str:
+def _caption(known: Sequence[Published]) -> str:
     text = (
         "Mean best score over all seeds after so many interactions; bands are 95% intervals by bootstrap "
         "over seeds. All curves had one recording of a person finishing the game under another seed, which "
