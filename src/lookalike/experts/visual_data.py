@@ -30,6 +30,9 @@ UNKNOWN = -1
 HELD_STEPS = 3.0
 """Mean steps for which random play holds an action: less gets nowhere in most games."""
 
+MOST_APART = 8.0
+"""Grey levels, of 256, by which a video's first frame may be off from its level's beginning (compression)."""
+
 
 @dataclass(frozen=True)
 class Plays:
@@ -140,7 +143,8 @@ def find_levels(demonstrations: Sequence[Demonstration], environment: Environmen
         if found[number] is None and first is not None:
             apart = np.abs(known - fitted(first[None]).astype(np.int16)).mean(axis=(1, 2, 3))
             best, second = np.argsort(apart)[:2]
-            found[number] = int(best) if apart[best] < 0.5 * apart[second] else None
+            alike = apart[best] <= MOST_APART and apart[best] < 0.99 * apart[second]
+            found[number] = int(best) if alike else None
     return [_recorded(level) for level in found]
 
 

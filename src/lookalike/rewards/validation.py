@@ -29,9 +29,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from lookalike.core.errors import CapabilityError, UsageError
-from lookalike.core.protocols import Environment
+from lookalike.core.protocols import Environment, EpisodeScorer
 from lookalike.core.seeds import derive_seed, generator
 from lookalike.core.types import Observation, Trajectory, Transition
+from lookalike.environments.levels import FIRST_EVALUATION_LEVEL, FIRST_TUNING_LEVEL, has_levels
 from lookalike.rewards.document import RewardModel
 from lookalike.rewards.scorer import RewardModelScorer
 
@@ -41,6 +42,7 @@ MAX_CHOICES = 20_000
 
 ActionChooser = Callable[[Observation, tuple[str, ...]], str]
 Follower = Callable[[Transition], object]
+MakeScorer = Callable[[], EpisodeScorer]
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,7 @@ def check_reward_model(
     *,
     climb: ClimbScore | None = None,
     made_from: Sequence[str] = (),
+    scorer: MakeScorer | None = None,
 ) -> RewardModelCheck:
     """Compare what a reward model says about good and about bad play.
 
@@ -133,14 +136,15 @@ def check_reward_model(
         bad: Named plays that did not.
         climb: What :func:`climb_reward` found.
         made_from: Names of the good plays that the model was made from; they prove little.
+        scorer: Makes what applies the model to a play; ``None`` for a model of text.
 
     Raises:
         UsageError: There is no good play.
     """
     if not good:
         raise UsageError("There is no good play to check against.", expected="at least one recording")
-    goods = tuple(score_play(model, name, play) for name, play in good)
-    bads = tuple(score_play(model, name, play) for name, play in bad)
+    goods = tuple(score_play(model, name, play, scorer=scorer) for name, play in good)
+    bads = tuple(score_play(model, name, play, scorer=scorer) for name, play in bad)
     voc_good, voc_bad = _mean(map(_voc, goods)), _mean(map(_voc, bads))
     accuracy, pairs = _pairwise(goods, bads)
     plays = [p for p in (*goods, *bads) if p.true_return is not None]
@@ -164,11 +168,13 @@ def check_reward_model(
     )
 
 
-def score_play(model: RewardModel, name: str, play: Trajectory) -> PlayScore:
-    """Score a play step by step."""
-    scorer = RewardModelScorer(model)
-    scorer.start(play.observations[0])
-    verdicts = [scorer.score(transition).value for transition in play.transitions()]
+def score_play(
+    model: RewardModel, name: str, play: Trajectory, *, scorer: MakeScorer | None = None
+) -> PlayScore:
+    """Score a play step by step; ``scorer`` as for :func:`check_reward_model`."""
+    applied = scorer() if scorer is not None else RewardModelScorer(model)
+    applied.start(play.observations[0])
+    verdicts = [applied.score(transition).value for transition in play.transitions()]
     values = tuple(round(float(v), 6) for v in np.cumsum(verdicts))
     return PlayScore(name, values, float(sum(play.rewards)) if play.rewards else None)
 
@@ -187,7 +193,14 @@ def random_play(environment: Environment, *, seed: int, steps: int) -> Trajector
     return _play(environment, _begin(environment, seed), choose, steps=steps)
 
 
-def climb_reward(model: RewardModel, environment: Environment, *, seed: int, steps: int) -> ClimbScore:
+def climb_reward(
+    model: RewardModel,
+    environment: Environment,
+    *,
+    seed: int,
+    steps: int,
+    scorer: MakeScorer | None = None,
+) -> ClimbScore:
     """Play for the reward alone: always the action whose preview is best, the first one among equals.
 
     Args:
@@ -195,19 +208,20 @@ def climb_reward(model: RewardModel, environment: Environment, *, seed: int, ste
         environment: Reset here; not closed.
         seed: Of the game.
         steps: Steps at most.
+        scorer: As for :func:`check_reward_model`.
 
     Raises:
         CapabilityError: The environment offers no admissible actions.
     """
     first = _begin(environment, seed)
-    scorer = RewardModelScorer(model)
-    scorer.start(first)
+    applied = scorer() if scorer is not None else RewardModelScorer(model)
+    applied.start(first)
 
     def choose(observation: Observation, actions: tuple[str, ...]) -> str:
-        return actions[int(np.argmax([v.value for v in scorer.preview(observation, actions)]))]
+        return actions[int(np.argmax([v.value for v in applied.preview(observation, actions)]))]
 
-    play = _play(environment, first, choose, steps=steps, follow=scorer.score)
-    scored = score_play(model, "climbing", play)
+    play = _play(environment, first, choose, steps=steps, follow=applied.score)
+    scored = score_play(model, "climbing", play, scorer=scorer)
     return ClimbScore(scored.value, scored.true_return or 0.0, len(play))
 
 
@@ -219,6 +233,9 @@ def _begin(environment: Environment, seed: int) -> Observation:
             expected="the capability admissible_actions",
             remedy="give recordings of bad play instead",
         )
+    if has_levels(environment.id):  # a level that is neither recorded nor kept for figures
+        tuning = FIRST_EVALUATION_LEVEL - FIRST_TUNING_LEVEL
+        return environment.reset(seed=FIRST_TUNING_LEVEL + derive_seed(seed, "game") % tuning)
     return environment.reset(seed=derive_seed(seed, "game"))
 
 

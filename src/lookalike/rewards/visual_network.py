@@ -73,7 +73,7 @@ def require_torch() -> Any:
             "Learning from frames needs PyTorch, which is not installed.",
             got="no module torch",
             expected="torch and safetensors (a graphics card is not needed)",
-            remedy="pip install 'lookalike[vision]' --extra-index-url https://download.pytorch.org/whl/cpu",
+            remedy="Run `make vision`, or: pip install torch safetensors (PyTorch's CPU build is enough)",
         ) from None
     return torch
 
