@@ -145,3 +145,22 @@ def test_a_model_without_what_a_run_needs_is_refused_before_it_starts(
     assert "give the swarm temperatures up to 1" in result.output
     assert not server.asked
     assert not (tmp_path / "run" / "recording").exists()
+
+
+def test_a_price_file_without_this_model_is_said_and_no_limit_of_money_is_taken(
+    call: Any, server: Loopback, tmp_path: Path
+) -> None:
+    (tmp_path / "models.yaml").write_text(
+        f"models:\n  homes: {{back_end: openai, model: m, key: HOME_KEY, base_url: '{server.url}/v1'}}\n"
+    )
+    (tmp_path / "prices.yaml").write_text("models: {home: {input: 1, output: 2}}\n")
+    said = " ".join(call("models", "check", "homes").output.split())
+    assert "The price of this model is not known" in said
+    assert "Did you mean its entry 'home'?" in said
+    assert "0.000000" not in said  # unknown is not nothing
+    asked = len(server.asked)
+    words = ("demo/colossal-cave", "--conditions", "solo", "--seeds", "1000", "--model", "homes")
+    result = call("experiment", "run", *words, "--out", tmp_path / "run", "--limit", "cost=2.50")
+    assert result.exit_code == 2
+    assert "A budget of money needs a price" in result.output
+    assert len(server.asked) == asked

@@ -74,7 +74,11 @@ def _show(found: ModelCheck) -> None:
         f"{_cost(usage.cost, known)}{f' {found.currency}' if known else ''}"
     )
     if not found.price_known:
-        emit("The price of this model is not known: add it to the price file (docs/models.md).")
+        from lookalike.models.prices import load_prices, price_path
+
+        near = load_prices().nearest(found.name)
+        hint = f" Did you mean its entry {near!r}?" if near else ""
+        emit(f"The price of this model is not known: add it to {price_path()} (docs/models.md).{hint}")
     if found.remedy:
         emit(f"remedy: {found.remedy}")
 
