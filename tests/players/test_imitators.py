@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from visual_games import needs_torch, needs_visual
 
 from lookalike.core.errors import CapabilityError
 from lookalike.core.types import Observation, Recollection, Role, Situation, Transition
+from visual_games import needs_torch, needs_visual
 
 pytestmark = needs_torch
 ACTIONS = ("down", "left", "noop", "right", "up")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
-from visual_games import needs_torch
 
 from lookalike.core.errors import RewardModelError, UsageError
 from lookalike.core.ids import hash_file
 from lookalike.core.types import Observation, Transition
 from lookalike.rewards.document import Detect, MadeBy, Milestone, RewardModel, Span, VisualPart, Weights
+from visual_games import needs_torch
 
 pytestmark = needs_torch
 ACTIONS = ("left", "noop", "right")
@@ -44,7 +46,7 @@ def made(tmp_path, *, path="visual/weights.safetensors"):
         )
         for number, (level, value) in enumerate(((0.5, 0.1), (1.0, 0.5)), 1)
     )
-    document = RewardModel(
+    return RewardModel(
         environment="tiny:light",
         goal="light",
         made_by=MadeBy(expert="embedded-visual", expert_version=1),
@@ -66,7 +68,6 @@ def made(tmp_path, *, path="visual/weights.safetensors"):
             clock="none",
         ),
     )
-    return document
 
 
 def frame(light: float) -> Observation:
@@ -96,10 +97,7 @@ def test_waiting_and_going_back_earn_nothing(scorer):
 def test_a_stage_pays_once_and_only_when_it_holds(scorer):
     scorer.start(frame(0.0))
     lights = [0.0, 0.6, 0.1, 0.6, 0.6, 0.6, 0.1, 0.6, 0.6, 0.6]
-    paid = [
-        "milestone:stage-1" in scorer.score(step(a, b)).components
-        for a, b in zip(lights, lights[1:], strict=False)
-    ]
+    paid = ["milestone:stage-1" in scorer.score(step(a, b)).components for a, b in itertools.pairwise(lights)]
     assert [number for number, one in enumerate(paid, 1) if one] == [5]
     assert scorer.reached == {"stage-1"}
 

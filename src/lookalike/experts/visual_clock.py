@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from lookalike.experts.visual_data import Plays
 from lookalike.rewards.visual_network import SIZE
 
-LEAST_PLAYS = 3
+LEAST_PLAYS = 6
+"""Of fewer plays nothing can be told: three of them agree by chance."""
 LEAST_CHANGE = 8.0
 """Standard deviation over time, in grey levels of 256, below which a pixel does not move."""
 SHARE = 0.7
@@ -63,7 +64,7 @@ def find_clock(watched: Plays, own: Plays) -> Clock:
     """Find the pixels that tell the time in recordings, and in own play where it shows them too.
 
     Args:
-        watched: Recordings; with fewer than three, nothing can be told.
+        watched: Recordings; with fewer than six, nothing can be told.
         own: Own random play.
     """
     explained = time_explains(watched)
@@ -84,7 +85,8 @@ def time_explains(plays: Plays) -> NDArray[np.bool_] | None:
     """Return bool [64, 64]: pixels that move over time, alike in all plays; ``None`` with too few plays."""
     if len(plays) < LEAST_PLAYS:
         return None
-    length = int(np.quantile(plays.lengths, 0.5))
+    enough = max(LEAST_PLAYS, -(-len(plays) // 2))
+    length = int(np.sort(plays.lengths)[-enough])
     long = [p for p in range(len(plays)) if plays.lengths[p] >= length][:_GRID]
     if len(long) < LEAST_PLAYS or length < 8:
         return None

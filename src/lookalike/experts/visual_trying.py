@@ -19,6 +19,8 @@ from lookalike.rewards.visual_network import Floats, fitted
 
 SLACK = 2.5
 """How many times as far as at the beginning the nearest frame may be before the track is lost."""
+LEAST_FOLLOWED = 0.5
+"""Share of a recording that must be followed for any of it to count."""
 LEAST_SLACK = 3.0
 """Grey levels, of 256, that it may be off in any case."""
 
@@ -95,6 +97,8 @@ def _follow(
         done += len(names)
         best = int(np.argmin(distances))
         if not np.isfinite(distances[best]) or distances[best] > allowed:
+            if step < LEAST_FOLLOWED * (len(frames) - 1):
+                labels[:step] = 0.0  # levels can begin alike: it was another one
             break
         same = [n for n in range(len(names)) if distances[n] == distances[best] and seen[n] == seen[best]]
         labels[step, same] = 1.0 / len(same)
