@@ -200,7 +200,7 @@ def test_a_run_is_followed_while_another_process_writes_it(played: Path, page: A
         assert page.get_by_text("No runs yet").is_visible()
         main = "from lookalike.cli import main; main()"
         asked = (
-            "experiment run demo/colossal-cave --goals lamp,bird --conditions random --seeds 400-479 --out"
+            "experiment run demo/colossal-cave --goals lamp,bird --conditions random --seeds 400-439 --out"
         )
         run = subprocess.Popen(
             [sys.executable, "-c", main, *asked.split(), str(tmp_path / "growing")],
@@ -216,7 +216,7 @@ def test_a_run_is_followed_while_another_process_writes_it(played: Path, page: A
         assert run.wait(PATIENCE_MS / 1000) == 0
         page.wait_for_selector(".facts .status.finished")
         assert len(counts) >= 2
-        assert page.locator(".facts progress").get_attribute("value") == "160"
+        assert page.locator(".facts progress").get_attribute("value") == "80"
         assert page.evaluate("performance.getEntriesByType('navigation').length") == 1
     finally:
         stop(served)

@@ -49,7 +49,7 @@ def watch_recording(
     folder = dashboard.library.folder / MODELS_FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     path = _free(folder, file.path.stem)
-    job.words, job.fraction = "the expert watches", None
+    job.words = "the expert watches"
     if demonstration is not None and any(o.text for o in demonstration.trajectory.observations[:50]):
         model = make_expert("embedded-text").watch([demonstration], environment=played)
         save_reward_model(model, path)
@@ -86,7 +86,7 @@ def _watch_pictures(
     check_named(environment)
     arguments = ["watch", str(file.path), "--environment", environment]
     arguments += ["--expert", SEEING_EXPERT, "--out", str(out)]
-    job.words = "the expert learns from the pictures, which takes minutes"
+    job.words, job.fraction = "the expert learns from the pictures, which takes minutes", None
     log = out.with_suffix(".log")
     dashboard.jobs.carry_out(job, arguments, log=log)
     log.unlink(missing_ok=True)
