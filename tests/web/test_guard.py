@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -173,6 +176,41 @@ def test_hostile_text_stays_text_in_the_page_that_is_mailed(
     assert "<img src=x onerror=alert(1)>" in page.locator(".step").inner_text()
     assert page.locator("[data-at=next] img").count() == 1
     assert page.title() != "taken"
+
+
+def test_a_strangers_actions_are_text_and_start_no_game(tmp_path: Path) -> None:
+    header = {
+        "format": "lookalike-frame-actions",
+        "version": 1,
+        "environment": "gymnasium:<script>alert(4)</script>",
+        "seed": 1,
+        "fps": 1e-9,
+        "outcome": HOSTILE,
+        "licence": HOSTILE,
+    }
+    lines = [header, {"action": HOSTILE, "reward": 1.0}, {"action": "x" * 1_000_000, "reward": 0.0}]
+    (tmp_path / "play.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (tmp_path / "broken.jsonl").write_text(json.dumps(header) + "\n[1, 2\n")
+    served = start(tmp_path)
+    try:
+        listing = served.get("/recordings")
+        keys = re.findall(r'href="/recordings/([0-9a-f]+)"', listing)
+        assert len(keys) == 2
+        for key in keys:
+            page = served.get(f"/recordings/{key}")
+            assert "<script>alert(4)" not in page
+            assert "<img src=x" not in page
+            assert "\x1b" not in page
+            assert len(page) < 100_000
+            status, _, answer = served.ask(f"/api/recordings/{key}/film", method="POST", body={})
+            assert status == 200
+            job = json.loads(answer)["key"]
+            while (state := json.loads(served.get(f"/api/jobs/{job}")))["state"] == "running":
+                time.sleep(0.05)
+            assert state["state"] == "failed"
+            assert "file's word" in state["words"] or "malformed" in state["words"]
+    finally:
+        stop(served)
 
 
 def test_every_answer_carries_the_policy(served: Served) -> None:
