@@ -66,3 +66,14 @@ def test_walking_moves_the_picture_and_a_long_way_back_is_exact():
     with pytest.raises(GameError):
         game.restore(b"{}")
     game.close()
+
+
+@needs_vizdoom
+def test_nothing_is_left_in_the_working_folder(tmp_path, monkeypatch):
+    from lookalike.environments.vizdoom_adapter import make_vizdoom
+
+    monkeypatch.chdir(tmp_path)
+    game = make_vizdoom("freedoom1-e1m4")
+    game.reset(seed=1)
+    game.close()
+    assert list(tmp_path.iterdir()) == []

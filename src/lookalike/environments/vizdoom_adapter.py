@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import tempfile
@@ -254,7 +255,9 @@ def _start(wad: str, level: str, folder: Path) -> tuple[Any, Any]:
     engine.set_episode_timeout(0)
     engine.set_available_buttons([getattr(vizdoom.Button, button) for button in KEYS.values()])
     try:
-        engine.init()
+        # The engine makes a folder _vizdoom where it is started; it is not to be the user's.
+        with contextlib.chdir(folder):
+            engine.init()
     except Exception as error:  # its errors have no base class of their own
         raise GameError(
             "Doom could not be started.",
