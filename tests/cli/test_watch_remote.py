@@ -92,6 +92,8 @@ def test_a_reward_model_is_written_once_paid_and_asked_for_again_from_the_cache(
     assert KEY not in out.read_text() + result.output
     shown = call("rewards", "show", out)
     assert shown.exit_code == 0
+    assert "agreed 0.90 ± 0.00 of 1" in " ".join(shown.stdout.split())
+    assert "dropped: Milestone 'the crown'" in shown.stdout
     schema = server.posts()[0].body["response_format"]["json_schema"]
     assert (schema["name"], schema["strict"]) == ("reply", True)
 

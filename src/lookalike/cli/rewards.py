@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lookalike.core.protocols import EpisodeScorer
     from lookalike.core.types import Demonstration, Trajectory
     from lookalike.rewards import RewardModel
+    from lookalike.rewards.document import Agreement
     from lookalike.rewards.validation import RewardModelCheck
 
 app = typer.Typer(no_args_is_help=True, help="Read, change and check reward models.")
@@ -273,9 +274,18 @@ def _component_text(name: str, part: Any) -> str:
     return yaml.safe_dump({name: data}, sort_keys=False, allow_unicode=True, width=100).rstrip()
 
 
+def _agreed(agreement: Agreement | None) -> str:
+    """Say how much the experts agree, where several were asked or one was asked twice."""
+    if agreement is None:
+        return ""
+    weak = ", weak" if agreement.weak else ""
+    return f"; agreed {agreement.mean:.2f} ± {agreement.spread:.2f} of {agreement.experts}{weak}"
+
+
 def _print_model(model: RewardModel) -> None:
     emit(f"Reward model for {model.environment}: {model.goal}")
-    emit(f"written by the expert {model.made_by.expert} from")
+    asked = f" ({model.made_by.model})" if model.made_by.model else ""
+    emit(f"written by the expert {model.made_by.expert}{asked} from")
     for note in model.recordings:
         outcome = f", {note.outcome}" if note.outcome else ""
         emit(
@@ -286,7 +296,12 @@ def _print_model(model: RewardModel) -> None:
         f"{len(model.milestones)} milestones",
         ("component", "value", "what", "evidence"),
         [
-            (f"milestone:{m.id}", f"{m.value:+.2f}", m.description, _span(m.evidence))
+            (
+                f"milestone:{m.id}",
+                f"{m.value:+.2f}",
+                m.description,
+                f"{_span(m.evidence)}{_agreed(m.agreement)}",
+            )
             for m in model.milestones
         ],
     )
@@ -299,7 +314,7 @@ def _print_model(model: RewardModel) -> None:
                 f"{r.polarity * r.weight:+.2f}",
                 r.cue[:60],
                 r.action,
-                f"{r.support}x, {_span(r.evidence)}",
+                f"{r.support}x, {_span(r.evidence)}{_agreed(r.agreement)}",
             )
             for r in model.rules
         ],
@@ -313,7 +328,7 @@ def _print_model(model: RewardModel) -> None:
                 f"{-h.weight:+.2f}",
                 h.cue[:60],
                 h.action,
-                f"{h.support}x, {_span(h.evidence)}",
+                f"{h.support}x, {_span(h.evidence)}{_agreed(h.agreement)}",
             )
             for h in model.hazards
         ],
@@ -325,6 +340,8 @@ def _print_model(model: RewardModel) -> None:
     )
     weights = model.weights
     emit(f"progress {weights.progress:+.2f}, refused {weights.refused:+.2f}, setback {weights.setback:+.2f}")
+    for claim in model.dropped:
+        emit(f"dropped: {claim.claim} ({claim.reason}; {claim.expert})")
 
 
 def _print_check(result: RewardModelCheck) -> None:
