@@ -30,8 +30,10 @@ from lookalike.experiments.resolved import PlayTask
 from lookalike.experiments.variations import StartedElsewhere
 from lookalike.experts.remote_judge import RemoteJudge
 from lookalike.models import make_model
+from lookalike.models.capabilities import capabilities_of
 from lookalike.models.rendering import Budget as PromptBudget
 from lookalike.players import LanguageModelPlayer, RandomPlayer, ReplayPlayer
+from lookalike.players.described import DescribedPlayer
 from lookalike.players.follow import FollowPlayer
 from lookalike.players.lookahead import LookaheadPlayer, LookaheadSettings
 from lookalike.players.mimic import MimicPlayer
@@ -391,9 +393,12 @@ class Session:
             document = self.setup.reward_model if condition.recommendation else None
             shown = [step.do for pathway in document.pathways for step in pathway.steps] if document else []
             return PlanPlayer(self.model(), goal.complexity, shown=shown[: goal.complexity])
-        return LanguageModelPlayer(
+        reader = LanguageModelPlayer(
             self.model(), admissible=condition.admissible_actions, budget=self.setup.prompt_budget
         )
+        if self.setup.visual is None or capabilities_of(self.model()).images > 0:
+            return reader
+        return DescribedPlayer(reader, self.visual())
 
     def model(self) -> LanguageModel:
         """Return the language model, loaded at first use."""

@@ -138,7 +138,7 @@ class Calibration:
         end: Likewise at their ends; potential 1.
         end_threshold: End score that nine in ten of the recordings' ends reach.
         most_steps: Most steps from a recording's beginning to its end: the scale of ``steps_left``.
-        typical_distance: How far an own frame of the game is from the nearest other one (its 95% quantile).
+        typical_distance: How far frames of one game usually are from each other; the unit of distances.
     """
 
     start: float = 0.0
@@ -227,7 +227,7 @@ class VisualModel:
         return self._asked("actions", views)
 
     def distance(self, frames: Frames) -> float:
-        """Say how far frames are from this game's, in units of how far its own are from each other.
+        """Say how far frames are from this game's, in units of what is usual within a game.
 
         About 1 and below: this game. Several: another one.
         """
