@@ -126,7 +126,9 @@ def view_of(name: str, frames: Sequence[Any]) -> Any:
 def as_tensor(frames: Frames) -> Any:
     """Return frames, uint8 [N, 64, 64, 3], as a float tensor [N, 3, 64, 64] in [0, 1]."""
     torch = require_torch()
-    return torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float().mul_(1 / 255)
+    whole = np.ascontiguousarray(frames)
+    whole = whole if whole.flags.writeable else whole.copy()  # tensors have no notion of read-only memory
+    return torch.from_numpy(whole).permute(0, 3, 1, 2).float().mul_(1 / 255)
 
 
 @dataclass(frozen=True)
