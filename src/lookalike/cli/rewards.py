@@ -292,6 +292,8 @@ def _print_model(model: RewardModel) -> None:
             f"  {note.id[:8]} {note.file}: {note.steps} steps{outcome}, "
             f"played by: {note.player_kind}, licence {note.licence}"
         )
+    for sentence in () if model.visual is None else model.visual.sentences():
+        emit(f"  {sentence}")
     emit_table(
         f"{len(model.milestones)} milestones",
         ("component", "value", "what", "evidence"),

@@ -97,6 +97,8 @@ def _show(
         f"  {len(written.milestones)} milestones, {len(written.rules)} rules, "
         f"{len(written.hazards)} hazards, {len(written.pathways)} pathways"
     )
+    for sentence in () if written.visual is None else written.visual.sentences():
+        emit(f"  {sentence}")
     weak = [m.id for m in written.milestones if m.agreement is not None and m.agreement.weak]
     if weak:
         emit(f"  weak agreement: {', '.join(weak)} (`lookalike rewards without` takes them out)")

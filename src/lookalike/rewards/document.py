@@ -236,6 +236,20 @@ class VisualPart(_Part):
     clock: str
     clock_box: tuple[int, int, int, int] | None = None
 
+    def sentences(self) -> tuple[str, ...]:
+        """Return the figures in words, the ridge baseline always beside the network."""
+        agreement = (
+            "" if self.actions_agreement is None else f", the network agrees on {self.actions_agreement:.0%}"
+        )
+        return (
+            f"progress on {self.held_out} held-out recording(s): VOC {self.voc_good:.2f}, of random play "
+            f"{self.voc_bad:.2f}, pairwise {self.pairwise:.2f}",
+            f"ridge regression of pixels on time: VOC {self.ridge_voc_good:.2f}, of random play "
+            f"{self.ridge_voc_bad:.2f}, pairwise {self.ridge_pairwise:.2f}",
+            f"actions found by trying: {self.actions_tried:.0%} of the steps{agreement}",
+            self.clock,
+        )
+
 
 class RewardModel(_Part):
     """The whole document. See docs/how-it-works.md for how each part is used."""
