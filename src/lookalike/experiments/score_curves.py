@@ -25,7 +25,7 @@ from lookalike.store import Event, StepTaken, open_log
 
 _POINTS_PER_DECADE = 20
 _RESAMPLES = 1000
-_CAPTION_WIDTH = 104
+_CAPTION_WIDTH = 145
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ def draw_curves(curves: Sequence[Curve], known: Sequence[Published], *, title: s
     lines = textwrap.wrap(_caption(known), _CAPTION_WIDTH)
     figure = Figure(figsize=(7.6, 4.6 + 0.17 * len(lines)))
     FigureCanvasSVG(figure)
-    share = 0.17 * len(lines) + 0.75
+    share = 0.15 * len(lines) + 0.6
     axes = figure.add_axes(
         (0.09, share / figure.get_figheight(), 0.88, 1 - (share + 0.4) / figure.get_figheight())
     )
@@ -194,10 +194,10 @@ def draw_curves(curves: Sequence[Curve], known: Sequence[Published], *, title: s
             axes.annotate(
                 f"{point.name} {point.score:g}",
                 (point.interactions, point.score),
-                xytext=(-5, 5),
+                xytext=(7, -11) if point.interactions < reach / 10 else (-7, 6),
                 textcoords="offset points",
                 fontsize=7,
-                ha="right",
+                ha="left" if point.interactions < reach / 10 else "right",
             )
     axes.set_xscale("log")
     axes.set_xlim(1, reach)
