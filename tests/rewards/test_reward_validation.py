@@ -95,7 +95,7 @@ def test_a_clock_is_found_out(model, monkeypatch) -> None:
     monkeypatch.setattr(
         validation,
         "score_play",
-        lambda _, name, __: PlayScore(name, plays[name], 5.0 if name == "good" else 0.0),
+        lambda _, name, __, **___: PlayScore(name, plays[name], 5.0 if name == "good" else 0.0),
     )
     blank = Trajectory((Observation(text="x"),), ())
     found = check_reward_model(model, [("good", blank)], [("bad", blank)])
@@ -108,7 +108,9 @@ def test_a_clock_is_found_out(model, monkeypatch) -> None:
 
 
 def test_a_reward_that_can_be_gamed_is_found_out(model, monkeypatch) -> None:
-    monkeypatch.setattr(validation, "score_play", lambda _, name, __: PlayScore(name, (1.0, 2.0), 10.0))
+    monkeypatch.setattr(
+        validation, "score_play", lambda _, name, __, **___: PlayScore(name, (1.0, 2.0), 10.0)
+    )
     blank = Trajectory((Observation(text="x"),), ())
     found = check_reward_model(model, [("good", blank)], [], climb=ClimbScore(50.0, 0.0, 20))
     assert any("gamed" in w for w in found.warnings)
@@ -117,7 +119,7 @@ def test_a_reward_that_can_be_gamed_is_found_out(model, monkeypatch) -> None:
 def test_figures_against_a_hand_calculation(model, monkeypatch) -> None:
     ends = {"a": (3.0, 10.0), "b": (1.0, 4.0), "c": (2.0, 0.0), "d": (0.0, 0.0), "e": (2.0, 6.0)}
     monkeypatch.setattr(
-        validation, "score_play", lambda _, name, __: PlayScore(name, (ends[name][0],), ends[name][1])
+        validation, "score_play", lambda _, name, __, **___: PlayScore(name, (ends[name][0],), ends[name][1])
     )
     blank = Trajectory((Observation(text="x"),), ())
     found = check_reward_model(model, [(n, blank) for n in "ab"], [(n, blank) for n in "cde"])
