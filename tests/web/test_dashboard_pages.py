@@ -127,8 +127,19 @@ def test_evidence_plays_from_its_second(served: Served, page: Any) -> None:
     button = page.locator("tr", has_text="Took the lamp").locator(".clip").first
     start_s = float(button.get_attribute("data-start"))
     assert start_s > 1
-    button.click()
-    until(page, f"(document.querySelector('#clip video') ?? {{}}).currentTime >= {start_s}")
+    state = """() => { const v = document.querySelector("#clip video");
+        return v === null ? {} : {at: v.currentTime, ready: v.readyState, network: v.networkState}; }"""
+    seen = []
+    for _ in range(3):  # on a machine with much else to do the browser's own player stalls now and then
+        button.click()
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and page.evaluate(state).get("at", -1) < start_s:
+            page.wait_for_timeout(100)
+        seen.append(page.evaluate(state))
+        if seen[-1].get("at", -1) >= start_s:
+            break
+        page.reload()
+    assert seen[-1].get("at", -1) >= start_s, seen
     assert page.locator("#clip").is_visible()
     page.locator("#clip").get_by_role("button", name="Close").click()
     assert not page.locator("#clip").is_visible()
