@@ -196,25 +196,35 @@ class Episode:
         )
 
     def _step(self, world: World, step: int) -> bool:
-        proposals, recollections = self.propose(world, self.config.roles, step)
+        return self.decided_step(world, step, number=step)[1]
+
+    def decided_step(self, world: World, step: int, *, number: int) -> tuple[Verdict | None, bool]:
+        """Have the members propose, decide, play what was decided, and record it.
+
+        Args:
+            world: Where it is played.
+            step: 0-based, of the play as it stands.
+            number: What it is recorded under, and what the members draw with.
+
+        Returns:
+            The reward model's verdict, and whether the goal was reached.
+        """
+        proposals, recollections = self.propose(world, self.config.roles, number)
         verdicts = self.preview(world, proposals)
         values = [None if v is None else v.value for v in verdicts]
         asked: list[Proposal] = []
-        decision = self._decide(world, proposals, values, step, asked)
+        decision = self._decide(world, proposals, values, number, asked)
         self.totals.count(proposals, decision, values)
         for extra in asked:
             self.totals.usage = self.totals.usage + extra.usage
         if decision.action is None:
-            # Nothing executable: the world stands still, and the step is spent.
-            transition = Transition(world.observation, None, world.observation)
-            verdict = None
-            success = False
+            transition, verdict, success = self.stand_still(world), None, False
         else:
             members = tuple(p.role.name for p in proposals if p.action == decision.action)
             transition, verdict, success = self.act(world, decision.action, members, step)
         self.record_step(
             world,
-            step,
+            number,
             transition,
             proposals=proposals,
             decision=decision,
@@ -224,7 +234,11 @@ class Episode:
             goal_reached=success,
             asked_besides=asked,
         )
-        return success
+        return verdict, success
+
+    def stand_still(self, world: World) -> Transition:
+        """Nothing executable was proposed: the world stays as it is, and the step is spent."""
+        return Transition(world.observation, None, world.observation)
 
     def record_step(
         self,

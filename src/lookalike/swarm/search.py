@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from lookalike.core.errors import GameError, UsageError
 from lookalike.core.protocols import EpisodeScorer
-from lookalike.core.types import Decision, Observation, Outcome, Proposal, Transition, Verdict
+from lookalike.core.types import Decision, Observation, Outcome, Transition, Verdict
 from lookalike.store.events import EpisodeFailed, EpisodeFinished
 from lookalike.swarm.loop import Episode, World, finish
 
@@ -165,34 +165,9 @@ class SearchEpisode(Episode):
                 goal_reached=success,
             )
             return verdict, success
-        proposals, recollections = self.propose(world, self.config.roles, number)
-        verdicts = self.preview(world, proposals)
-        values = [None if v is None else v.value for v in verdicts]
-        asked: list[Proposal] = []
-        decision = self._decide(world, proposals, values, number, asked)
-        self.totals.count(proposals, decision, values)
-        for extra in asked:
-            self.totals.usage = self.totals.usage + extra.usage
-        if decision.action is None:
-            transition, verdict, success = self._stand_still(world), None, False
-        else:
-            members = tuple(p.role.name for p in proposals if p.action == decision.action)
-            transition, verdict, success = self.act(world, decision.action, members, steps)
-        self.record_step(
-            world,
-            number,
-            transition,
-            proposals=proposals,
-            decision=decision,
-            verdict=verdict,
-            proposal_verdicts=verdicts,
-            recollections=recollections,
-            goal_reached=success,
-            asked_besides=asked,
-        )
-        return verdict, success
+        return self.decided_step(world, steps, number=number)
 
-    def _stand_still(self, world: World) -> Transition:
-        """Nothing executable was proposed: the step is spent, and counts."""
+    def stand_still(self, world: World) -> Transition:
+        """As in ``Episode``; here every step is an interaction and counts."""
         self.totals.interactions += 1
-        return Transition(world.observation, None, world.observation)
+        return super().stand_still(world)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from lookalike.core.errors import GameError
 from lookalike.core.protocols import Environment, EpisodeScorer, Player
 from lookalike.core.seeds import derive_seed
-from lookalike.core.types import Decision, Goal, Outcome, Role, Transition
+from lookalike.core.types import Decision, Goal, Outcome, Role
 from lookalike.store.events import EpisodeFailed, EpisodeFinished, EpisodeKey
 from lookalike.swarm.config import SwarmConfig
 from lookalike.swarm.loop import Episode, KeepFrame, Record, World, finish, score_of
@@ -113,7 +113,7 @@ class WorldsEpisode:
         decision = Decision(action, "own world", {action: 1.0} if action is not None else {})
         loop.totals.count(proposals, decision, [v.value if v else None for v in verdicts])
         if action is None:
-            transition, verdict, success = Transition(world.observation, None, world.observation), None, False
+            transition, verdict, success = loop.stand_still(world), None, False
         else:
             transition, verdict, success = loop.act(world, action, (role.name,), number)
         loop.record_step(
