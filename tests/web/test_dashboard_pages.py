@@ -164,6 +164,31 @@ def test_differences_between_two_versions_are_named(served: Served, page: Any, p
         (played / "changed.yaml").unlink()
 
 
+def test_a_page_shows_what_was_saved_the_moment_before(tmp_path: Path, recorded: Path) -> None:
+    document = (recorded / "reward-model.yaml").read_bytes()
+    (tmp_path / "first.yaml").write_bytes(document)
+    served = start(tmp_path)
+    try:
+        first = re.search(r"/reward-models/[0-9a-f]{16}", served.get("/reward-models"))
+        assert first is not None
+        for number in range(3):  # each asked for within the second after the listing before
+            (tmp_path / f"saved-{number}.yaml").write_bytes(document)
+            assert f"saved-{number}.yaml" in served.get(first[0])
+            (tmp_path / f"listed-{number}.yaml").write_bytes(document)
+            assert f"listed-{number}.yaml" in served.get("/reward-models")
+        (tmp_path / "saved-0.yaml").unlink()
+        assert "saved-0.yaml" not in served.get(first[0])
+        (tmp_path / "recordings").mkdir()
+        (tmp_path / "recordings" / "play.txt").write_text("> look\n")
+        assert "play.txt" in served.get("/recordings")
+        (tmp_path / "fresh").mkdir()
+        with open_log(tmp_path / "fresh") as log:
+            log.start_run("fresh", {"experiment": "none"}, package_version="0")
+            assert "fresh" in served.get("/")
+    finally:
+        stop(served)
+
+
 def test_a_recording_shows_video_and_text_side_by_side(served: Served, page: Any) -> None:
     page.goto(f"{served.url}recordings")
     page.get_by_role("link", name=re.compile("recording.mp4")).click()

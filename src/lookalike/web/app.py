@@ -76,10 +76,18 @@ def _endpoint(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
             if not isinstance(body, dict):
                 raise HTTPException(400, "A JSON object is expected.")
         request.state.body = body
-        answer = await run_in_threadpool(handler, request)
+        answer = await run_in_threadpool(_ask, handler, request)
         return answer if isinstance(answer, Response) else JSONResponse(answer)
 
     return endpoint
+
+
+def _ask(handler: Handler, request: Request) -> Any:
+    """Let a handler answer; a page is made of what is in the folder now, not a second ago."""
+    if not _wants_json(request):
+        dashboard: Dashboard = request.app.state.dashboard
+        dashboard.library.forget()
+    return handler(request)
 
 
 @cache

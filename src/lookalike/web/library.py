@@ -24,6 +24,8 @@ from lookalike.store.location import STORE_FILE, is_url, read_location, shown
 RECORDINGS_FOLDER = "recordings"
 VIDEOS = (".mp4", ".webm", ".mkv", ".mov")
 TEXTS = (".jsonl", ".txt", ".cast")
+DOCUMENTS = (".yaml", ".yml")
+_SHOWN = (STORE_FILE, *DOCUMENTS, *VIDEOS, *TEXTS)
 _DEEPEST = 4
 _MOST_FILES = 20_000
 _MOST_DOCUMENTS = 32
@@ -145,11 +147,14 @@ class Library:
         Raises:
             StoreError: There is none with that key.
         """
-        for _, browser in self._browsers():
-            place = browser.log.location
-            rows = [name for name in browser.run_ids() if key_of(place, name) == key]
-            if rows:
-                return FoundRun(key, place, browser, browser.log.summary(rows[0]))
+        for looked_again in (False, True):
+            for _, browser in self._browsers():
+                place = browser.log.location
+                rows = [name for name in browser.run_ids() if key_of(place, name) == key]
+                if rows:
+                    return FoundRun(key, place, browser, browser.log.summary(rows[0]))
+            if not looked_again:
+                self.forget()
         raise StoreError(
             "There is no such run here (any more).", remedy="go back to the list of runs, and look there"
         )
@@ -179,7 +184,7 @@ class Library:
 
     def reward_models(self) -> list[FoundFile]:
         """Return all reward-model files, the newest first."""
-        return [f for f in self._found((".yaml", ".yml")) if self._kind(f, _MODEL_MARK) is not None]
+        return [f for f in self._found(DOCUMENTS) if self._kind(f, _MODEL_MARK) is not None]
 
     def recordings(self) -> list[FoundFile]:
         """Return all recordings, the newest first; a log that belongs to a video is not listed beside it."""
@@ -232,8 +237,12 @@ class Library:
 
     def found_file(self, path: Path) -> FoundFile | None:
         """Return a file of this folder as the lists name it; ``None`` where it is not below the folder."""
+        with contextlib.suppress(OSError):
+            return self._file(path.resolve())
+        return None
+
+    def _file(self, path: Path) -> FoundFile | None:
         with contextlib.suppress(OSError, ValueError):
-            path = path.resolve()
             status = path.stat()
             name = str(path.relative_to(self.folder))
             return FoundFile(key_of(str(path)), path, name, status.st_mtime, status.st_size)
@@ -248,7 +257,7 @@ class Library:
         return self._hashes[state]
 
     def forget(self) -> None:
-        """Look at the folder again at the next question: something was made."""
+        """Look at the folder again at the next question: something was made, or a page is asked for."""
         with self._lock:  # a listing that is being made is older than what was made
             self._files = (0.0, [])
 
@@ -290,8 +299,8 @@ class Library:
         return [str(path) for path in self._all_files() if path.name == STORE_FILE]
 
     def _found(self, suffixes: tuple[str, ...]) -> list[FoundFile]:
-        wanted = [path for path in self._all_files() if path.suffix.lower() in suffixes]
-        found = [file for path in wanted if (file := self.found_file(path)) is not None]
+        wanted = {path for path in self._all_files() if path.suffix.lower() in suffixes}
+        found = [file for path in wanted if (file := self._file(path)) is not None]
         return sorted(found, key=lambda f: (-f.modified, f.name))
 
     def _kind(self, file: FoundFile, *marks: bytes) -> str | None:
@@ -306,20 +315,44 @@ class Library:
         return self._kinds[state]
 
     def _all_files(self) -> list[Path]:
-        """List the folder's files, a few levels deep, without what links lead to elsewhere."""
+        """List the folder's files, a few levels deep, without what links lead to elsewhere.
+
+        What a page shows in turn (steps, pictures) is found by key in the listing of a moment ago.
+        """
         with self._lock:
             looked, files = self._files
             if time.monotonic() - looked < _LOOK_AGAIN_S and looked:
                 return files
-            files = []
-            for parent, folders, names in os.walk(self.folder):
-                depth = len(Path(parent).relative_to(self.folder).parts)
-                folders[:] = sorted(
-                    f for f in folders if depth < _DEEPEST and f != "files" and not f.startswith(".")
-                )
-                files += [Path(parent) / name for name in sorted(names) if not name.startswith(".")]
-                if len(files) > _MOST_FILES:
-                    break
-            files = [f for f in files if not f.is_symlink() or f.resolve().is_relative_to(self.folder)]
+            files = [Path(place) for place in _walk(str(self.folder))]
             self._files = (time.monotonic(), files)
             return files
+
+
+def _walk(folder: str) -> Iterator[str]:
+    """Name the files of the kinds shown here; without links to folders, or to files elsewhere.
+
+    A page waits for this: the directory says what is a link, and no file is looked at for that.
+    """
+    left = _MOST_FILES
+    waiting = [(folder, 0)]
+    while waiting and left > 0:
+        place, depth = waiting.pop()
+        try:
+            with os.scandir(place) as opened:
+                entries = sorted(opened, key=lambda entry: entry.name)
+        except OSError:
+            continue  # it went away, or may not be read
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                if depth < _DEEPEST and entry.name != "files":
+                    waiting.append((entry.path, depth + 1))
+                continue
+            left -= 1
+            if not entry.name.lower().endswith(_SHOWN):
+                continue
+            if not entry.is_symlink():
+                yield entry.path
+            elif (real := Path(entry.path).resolve()).is_relative_to(folder) and real.is_file():
+                yield str(real)

@@ -1,5 +1,5 @@
 // The council as its human member sees it: asked first, told the others' proposals after.
-import { ask, el, worth } from "./dom.js";
+import { ask, el, worth, ready } from "./dom.js";
 import { actionButtons } from "./keys.js";
 
 const root = document.querySelector("#council");
@@ -65,6 +65,7 @@ function show(state) {
 
 form.addEventListener("submit", (event) => { event.preventDefault(); if (input.value.trim()) propose(input.value); });
 root.querySelector('[data-do="leave"]').addEventListener("click", () => ask(`${api}/leave`, {}).catch(() => {}));
+ready();
 
 for (let going = true, patience = 5; going;) {
   try {

@@ -36,6 +36,15 @@ export function clock(seconds) {
   return `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
 }
 
+// What only a script answers is marked data-wait and is off until the script does answer: so nothing is
+// clicked in vain, and no form is sent by the browser itself.
+export function ready(place = document) {
+  for (const waiting of place.querySelectorAll("[data-wait]")) {
+    waiting.disabled = false;
+    waiting.removeAttribute("data-wait");
+  }
+}
+
 export async function ask(address, body) {
   const how = body === undefined ? {} : {
     method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),

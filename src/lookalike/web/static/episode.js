@@ -19,10 +19,10 @@ const source = {
   },
 };
 
+window.replay = new Replay(root, source);
 const divergence = root.querySelector('[data-do="divergence"]');
 if (root.dataset.recording !== "yes") {
   divergence.disabled = true;
   divergence.title = "This run's folder has no recording to compare with";
 }
-window.replay = new Replay(root, source);
 window.replay.start();

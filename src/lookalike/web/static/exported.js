@@ -22,6 +22,7 @@ if (choice) {
   place.querySelector('[data-do="link"]').remove();
   let shown = new Replay(place, sourceOf(held.episodes[0]));
   shown.start();
+  choice.disabled = false;
   choice.addEventListener("change", () => {
     shown.stop();
     shown.source = sourceOf(held.episodes[Number(choice.value)]);

@@ -1,5 +1,5 @@
 // A game played by keyboard; the server writes it down as it is played.
-import { ask, el } from "./dom.js";
+import { ask, el, ready } from "./dom.js";
 import { follow } from "./jobs.js";
 import { Keys, actionButtons } from "./keys.js";
 
@@ -149,3 +149,4 @@ root.querySelector('[data-do="watch"]').addEventListener("click", async (event) 
 });
 
 root.querySelector('[data-do="again"]').addEventListener("click", () => location.reload());
+ready();

@@ -1,5 +1,5 @@
 // A recording: the video beside what was seen and typed, each showing where the other is.
-import { ask, el, svg, signed } from "./dom.js";
+import { ask, el, svg, signed, ready } from "./dom.js";
 import { follow } from "./jobs.js";
 import { Screen } from "./video.js";
 
@@ -70,3 +70,4 @@ root.querySelector('[data-do="watch"]')?.addEventListener("click", async (event)
   }
   event.target.disabled = false;
 });
+ready();

@@ -1,6 +1,6 @@
 // The replay: one place on the time axis, and everything that led to the step there.
 // Where the events come from (the server, or a page written to a file) is the source's business.
-import { el, svg, worth, signed } from "./dom.js";
+import { el, svg, worth, signed, ready } from "./dom.js";
 
 const PAGE = 40;
 const KEPT_PAGES = 60;
@@ -42,6 +42,7 @@ export class Replay {
     this.scrub.addEventListener("input", () => { this.stop(); this.show(Number(this.scrub.value)); });
     window.addEventListener("hashchange", () => this.followLink());
     document.addEventListener("keydown", (event) => this.key(event));
+    ready(this.root);
   }
 
   key(event) {

@@ -1,5 +1,5 @@
 // A reward model: evidence clips, and verdicts of a stored episode with parts switched off.
-import { ask, el, svg, worth, signed, clock } from "./dom.js";
+import { ask, el, svg, worth, signed, clock, ready } from "./dom.js";
 import { Screen } from "./video.js";
 
 const box = document.querySelector("#clip");
@@ -66,6 +66,7 @@ function draw(steps) {
   plot.replaceChildren(svg("polyline", { class: "curve faint", points: points(whole) }), svg("polyline", { class: "curve", points: points(now) }));
 }
 
+ready();
 if (run) {
   let timer = null;
   run.addEventListener("change", () => episodes().catch(() => {}));

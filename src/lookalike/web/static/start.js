@@ -1,5 +1,5 @@
 // Starts a run, or a council with a person in it.
-import { ask, el } from "./dom.js";
+import { ask, el, ready } from "./dom.js";
 
 const root = document.querySelector("#start");
 const at = (name) => root.querySelector(`[data-at="${name}"]`);
@@ -44,3 +44,4 @@ root.querySelector('[data-do="along"]').addEventListener("click", async (event) 
     location.assign(`/councils/${council.key}`);
   } catch (error) { at("along-state").textContent = error.message; event.target.disabled = false; }
 });
+ready();
