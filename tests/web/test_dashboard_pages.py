@@ -184,7 +184,12 @@ def test_a_page_shows_what_was_saved_the_moment_before(tmp_path: Path, recorded:
         (tmp_path / "fresh").mkdir()
         with open_log(tmp_path / "fresh") as log:
             log.start_run("fresh", {"experiment": "none"}, package_version="0")
-            assert "fresh" in served.get("/")
+            listing = served.get("/")
+            assert ">fresh<" in listing
+            run = re.search(r"/runs/[0-9a-f]{16}", listing)
+            assert run is not None
+            assert "cannot be computed" in served.get(run[0]), "a run that says nothing of itself is shown"
+            assert served.get(first[0])
     finally:
         stop(served)
 
