@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from visual_document import visual_document  # noqa: F401
 from web_server import PATIENCE_MS, Served, start, stop
 
 from lookalike.core.ids import hash_file

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -40,40 +41,56 @@ def findings(page: Any, axe: str) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("dark", 375)])
-def test_no_page_has_a_serious_finding(
-    served: Served, browser: Any, axe: str, scheme: str, width: int, played: Path
-) -> None:
-    # The check itself is a script that the pages' policy would not let in.
-    context = browser.new_context(
-        viewport={"width": width, "height": 900}, color_scheme=scheme, bypass_csp=True
-    )
-    context.set_default_timeout(PATIENCE_MS)
-    page = context.new_page()
-    try:
-        addresses = [served.url + path for path in PAGES]
-        page.goto(served.url)
-        run = page.get_by_role("link", name="short", exact=True).get_attribute("href")
-        addresses += [served.url + run[1:], f"{served.url}{run[1:]}/episodes/1#step=1"]
-        for listing in ("reward-models", "recordings"):
-            page.goto(served.url + listing)
-            addresses.append(served.url + page.locator("main table a").first.get_attribute("href")[1:])
-        addresses.append(f"{addresses[-1]}?frames=1")
-        document = next(a for a in addresses if "/reward-models/" in a)
-        addresses.append(f"{document}/difference?other={document.rpartition('/')[2]}")
-        faults = {}
-        for address in addresses:
-            page.goto(address)
-            page.wait_for_load_state("networkidle")
+def look_at(page: Any, axe: str) -> dict[str, list[str]]:
+    """Return what is serious in a page that is open, in both schemes, on a phone and on a desk."""
+    faults = {}
+    for width in (1440, 375):
+        page.set_viewport_size({"width": width, "height": 900})
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
             serious = findings(page, axe)
             if serious:
-                faults[address] = serious
-            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), address
-            assert page.locator("main").count() == 1
-            assert page.locator("h1").count() == 1
+                faults[f"{page.url}, {scheme}, {width} px"] = serious
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{page.url}, {width} px"
+    assert page.locator("main").count() == 1
+    assert page.locator("h1").count() == 1
+    return faults
+
+
+def opened(page: Any, axe: str, address: str) -> dict[str, list[str]]:
+    page.goto(address)
+    page.wait_for_load_state("networkidle")
+    return look_at(page, axe)
+
+
+def test_no_page_has_a_serious_finding(served: Served, unbound: Any, axe: str) -> None:
+    page = unbound
+    page.goto(served.url)
+    run = page.get_by_role("link", name="short", exact=True).get_attribute("href")
+    addresses = [*PAGES, run[1:], f"{run[1:]}/episodes/1#step=1"]
+    for listing in ("reward-models", "recordings"):
+        page.goto(served.url + listing)
+        addresses.append(page.locator("main table a").first.get_attribute("href")[1:])
+    addresses.append(f"{addresses[-1]}?frames=1")
+    document = next(a for a in addresses if "reward-models/" in a)
+    addresses.append(f"{document}/difference?other={document.rpartition('/')[2]}")
+    faults: dict[str, list[str]] = {}
+    for address in addresses:
+        faults |= opened(page, axe, served.url + address)
+    assert faults == {}
+
+
+def test_a_reward_model_of_pictures_has_none(unbound: Any, axe: str, visual_document: Path) -> None:
+    served = start(visual_document.parent)
+    try:
+        key = re.search(r"/reward-models/[0-9a-f]{16}", served.get("/reward-models"))
+        assert key is not None
+        faults = opened(unbound, axe, served.url + key[0][1:])
+        assert unbound.locator("img.thumbnail").count() == 2
+        faults |= opened(unbound, axe, f"{served.url}start?environment=procgen:maze")
         assert faults == {}
     finally:
-        context.close()
+        stop(served)
 
 
 @pytest.fixture
@@ -97,7 +114,7 @@ def test_the_mailed_page_has_none_either(unbound: Any, axe: str, played: Path, t
         library.close()
     unbound.goto(f"file://{tmp_path}/run.html")
     unbound.wait_for_selector("#replay[data-shown]")
-    assert findings(unbound, axe) == []
+    assert look_at(unbound, axe) == {}
 
 
 def test_a_game_and_a_council_have_none_while_they_are_played(
@@ -113,10 +130,10 @@ def test_a_game_and_a_council_have_none_while_they_are_played(
         page.keyboard.type("enter")
         page.keyboard.press("Enter")
         page.wait_for_selector(".terminal .typed")
-        assert findings(page, axe) == []
+        assert look_at(page, axe) == {}
         page.get_by_role("button", name="End and save").click()
         page.locator("[data-do=see][href*='/recordings/']").wait_for()
-        assert findings(page, axe) == []
+        assert look_at(page, axe) == {}
         page.goto(f"{served.url}start?environment=colossal-cave")
         page.select_option("#along-members", "random")
         page.get_by_role("button", name="Take a seat").click()
@@ -124,12 +141,12 @@ def test_a_game_and_a_council_have_none_while_they_are_played(
         page.locator("#command").fill("enter")
         page.keyboard.press("Enter")
         page.get_by_text("Your turn: step 1,").wait_for()
-        assert findings(page, axe) == []
+        assert look_at(page, axe) == {}
         if importlib.util.find_spec("procgen") is not None:
             page.goto(f"{served.url}play")
             page.select_option("#environment", "procgen:maze")
             page.get_by_role("button", name="Start the game").click()
             page.locator("[data-play=screen]").wait_for()
-            assert findings(page, axe) == []
+            assert look_at(page, axe) == {}
     finally:
         stop(served)
