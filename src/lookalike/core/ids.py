@@ -21,6 +21,14 @@ def hash_file(path: Path) -> str:
     return digest.hexdigest()
 
 
+def hash_path(path: Path) -> str:
+    """Return the SHA-256 of a file, or of all of a folder's files with their names."""
+    if not path.is_dir():
+        return hash_file(path)
+    files = sorted(p for p in path.rglob("*") if p.is_file())
+    return hash_json([[str(p.relative_to(path)), hash_file(p)] for p in files])
+
+
 def canonical_json(value: object) -> str:
     """Return ``value`` as JSON with sorted keys and no spaces: equal values give equal text."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)

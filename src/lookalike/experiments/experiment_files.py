@@ -18,11 +18,11 @@ from lookalike.core.errors import UsageError
 from lookalike.core.types import Goal
 from lookalike.environments import load_goals
 from lookalike.experiments.conditions import Condition, ExperimentSpec, find_condition, find_experiment
+from lookalike.experiments.preparation import is_shipped_play
 
 FORMAT = "lookalike-experiment/1"
 MAX_FILE_BYTES = 1_000_000
 SUFFIXES = (".yaml", ".yml")
-_SHIPPED = ("adventure:", "jericho:")
 
 
 class _File(BaseModel):
@@ -75,7 +75,7 @@ def read_experiment_file(path: Path) -> ExperimentFile:
     """
     said = _parse(path)
     folder = path.parent
-    shipped = [r for r in said.recordings if r.startswith(_SHIPPED)]
+    shipped = [r for r in said.recordings if is_shipped_play(r)]
     if shipped and len(said.recordings) > 1:
         raise _fault(path, "recordings", ", ".join(said.recordings), "one shipped play, or files")
     files = tuple(folder / r for r in said.recordings if r not in shipped)

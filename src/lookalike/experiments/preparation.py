@@ -6,14 +6,12 @@ with what was read, to say how many commands were recovered exactly.
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from lookalike.core.errors import GameError, UsageError
-from lookalike.core.ids import hash_json
 from lookalike.core.types import Demonstration
 from lookalike.environments import make_environment
 from lookalike.experts import make_expert
@@ -21,6 +19,7 @@ from lookalike.recordings import read_recording, read_recordings, record_replay,
 from lookalike.rewards import RewardModel, save_reward_model
 
 Advance = Callable[[float, float | None, str], None]
+_SHIPPED_PLAYS = ("adventure:", "jericho:")
 ZORK_WALKTHROUGH_SEED = 11
 """Our seed under which Jericho's Zork I walkthrough wins on release 119 (Jericho's own seed 12)."""
 
@@ -80,6 +79,11 @@ class HumanPlay:
     commands: tuple[str, ...]
     seed: int
     licence: str
+
+
+def is_shipped_play(source: str) -> bool:
+    """Return whether a recording's name is that of a play that comes with a game, and not a file's."""
+    return source.startswith(_SHIPPED_PLAYS)
 
 
 def human_play(source: str) -> HumanPlay:
@@ -162,12 +166,18 @@ def watch_play(
 
 
 def watch_files(
-    recordings: Sequence[Path], *, environment: str, folder: Path, progress: Advance | None = None
+    recordings: Sequence[Path],
+    *,
+    named: Sequence[Mapping[str, str]],
+    environment: str,
+    folder: Path,
+    progress: Advance | None = None,
 ) -> Watched:
     """Read recordings that are there, and write the reward model.
 
     Args:
         recordings: Files or datasets. Empty for a run that goes on: what was read is in the folder.
+        named: Their names and content hashes: those that the folder has are not read again.
         environment: Environment id.
         folder: Where ``demonstration-N.jsonl`` and ``reward-model.yaml`` go.
         progress: Called with done, total and what is going on.
@@ -178,7 +188,7 @@ def watch_files(
     """
     folder.mkdir(parents=True, exist_ok=True)
     kept = folder / "recordings.json"
-    asked = json.dumps([[path.name, hash_of_path(path)] for path in recordings])
+    asked = json.dumps([dict(entry) for entry in named])
     if recordings and not (kept.exists() and kept.read_text(encoding="utf-8") == asked):
         read: list[Demonstration] = []
         for number, path in enumerate(recordings):
@@ -213,15 +223,6 @@ def _read_before(folder: Path) -> list[Demonstration]:
     """Return what a run that was begun in this folder had read."""
     files = sorted(folder.glob("demonstration-*.jsonl"), key=lambda p: int(p.stem.rpartition("-")[2]))
     return [read_recording(file) for file in files]
-
-
-def hash_of_path(path: Path) -> str:
-    """Return the SHA-256 of a file, or of a folder's files with their names; hexadecimal."""
-    if path.is_dir():
-        files = sorted(p for p in path.rglob("*") if p.is_file())
-        return hash_json([[str(p.relative_to(path)), hash_of_path(p)] for p in files])
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def exact_commands(typed: tuple[str, ...], found: tuple[str | None, ...]) -> int:

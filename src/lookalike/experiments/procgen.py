@@ -8,12 +8,11 @@ are there already are taken as they are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
@@ -23,14 +22,12 @@ from lookalike.core.errors import RecordingError, UnknownNameError, UsageError
 from lookalike.core.types import Demonstration, Goal
 from lookalike.environments import load_goals
 from lookalike.environments.levels import FIRST_TUNING_LEVEL, require_part
-from lookalike.experiments.collect import collect
 from lookalike.experiments.conditions import ExperimentSpec, find_condition, parse_range
-from lookalike.experiments.playing import Playing, interruptible
 from lookalike.experiments.preparation import Advance
 from lookalike.experiments.report import write_report
 from lookalike.experiments.resolved import ResolvedExperiment
 from lookalike.experiments.results import CreatedWith, EpisodeResult, ExperimentResult, GoalInfo
-from lookalike.experiments.runner import REWARD_MODEL_FILE, RunOptions
+from lookalike.experiments.runner import REWARD_MODEL_FILE, RunOptions, describe, play_out
 from lookalike.experiments.session import COPIES, SessionSetup
 from lookalike.experiments.statistics import clustered_bootstrap_mean
 from lookalike.experiments.summary import BOOTSTRAP_SEED, paired_differences, summarise
@@ -208,36 +205,15 @@ def _carry_out(
     asked: _Asked,
 ) -> ExperimentResult:
     store = options.store or str(out / "events.sqlite")
-    document = setup.reward_model
-    described: Mapping[str, Any] = {
-        "experiment": resolved.spec.name,
-        "environment": resolved.spec.environment,
-        "recording": resolved.spec.recording,
-        "goals": [goal.name for goal in resolved.goals],
-        "seeds": list(resolved.seeds),
-        "conditions": [condition.model_dump(mode="json") for condition in resolved.conditions],
-        "reward_model": document.content_hash() if document is not None else None,
+    described = {
+        **describe(resolved, setup),
         "lookahead_steps": asked.lookahead_steps,
         "lookahead_copies": COPIES,
-        "model": setup.model,
     }
     run_id = resolved.spec.name if options.run is None else f"{options.run}/{folder.name}"
     with open_log(store) as log, log.hold(run_id):
         log.start_run(run_id, described, package_version=lookalike.__version__, folder=str(folder.resolve()))
-        playing = Playing(
-            resolved,
-            setup,
-            log,
-            run_id,
-            budget=options.budgets.run,
-            progress=options.progress,
-            notify=options.notify,
-        )
-        with interruptible(playing, options.notify):
-            playing.play(workers=options.workers)
-        result = collect(resolved, log, run_id, document=document, watched=None, described=described)
-        if playing.stopped is not None:
-            result = result.model_copy(update={"notes": (*result.notes, playing.stopped_note())})
+        result = play_out(resolved, setup, log, run_id, described=described, options=options)
     write_report(result, folder)
     return result
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lookalike.core.errors import UnknownNameError, UsageError
+from lookalike.core.ids import hash_path
 from lookalike.core.types import Goal
 from lookalike.environments import load_goals
 from lookalike.environments.goals import goals_as_data, goals_from_data
@@ -19,7 +20,7 @@ from lookalike.experiments.conditions import (
     parse_range,
 )
 from lookalike.experiments.experiment_files import is_experiment_file, read_experiment_file
-from lookalike.experiments.preparation import hash_of_path
+from lookalike.experiments.preparation import is_shipped_play
 from lookalike.store import EpisodeFailed, EpisodeFinished, EpisodeKey
 
 OWN = "own"
@@ -70,7 +71,7 @@ class ResolvedExperiment:
     @property
     def watches_files(self) -> bool:
         """Whether recordings of one's own are watched, and no shipped play."""
-        return self.own is not None and not self.spec.recording.startswith(("adventure:", "jericho:"))
+        return self.own is not None and not is_shipped_play(self.spec.recording)
 
     def tasks(self, ended: Mapping[EpisodeKey, EpisodeFinished | EpisodeFailed]) -> list[PlayTask]:
         """Return what is still to be played, seed by seed so that a stopped run is balanced."""
@@ -160,7 +161,7 @@ def resolve_again(configuration: Mapping[str, Any]) -> ResolvedExperiment:
 def _own(goals: Sequence[Goal], recordings: Sequence[Path]) -> dict[str, Any]:
     return {
         "goals": goals_as_data(goals),
-        "recordings": [{"file": path.name, "content_hash": hash_of_path(path)} for path in recordings],
+        "recordings": [{"file": path.name, "content_hash": hash_path(path)} for path in recordings],
     }
 
 

@@ -223,30 +223,58 @@ def _carry_out(
         flush_after_s=0.0 if options.budgets.run else 0.05,
         paid=model != "embedded" or judge is not None,
     )
-    described = {**_describe(asked, setup, given=given), **_experts(expert, setup.judge)}
+    described = {**describe(asked, setup, given=given), **_experts(expert, setup.judge)}
     run_id = options.run or asked.spec.name
     with open_log(store) as log, log.hold(run_id):
         _start(log, run_id, described, document, out)
-        playing = Playing(
-            asked,
-            setup,
-            log,
-            run_id,
-            budget=options.budgets.run,
-            progress=options.progress,
-            notify=options.notify,
-        )
-        with interruptible(playing, options.notify):
-            playing.play(workers=options.workers)
-        result = collect(asked, log, run_id, document=document, watched=watched, described=described)
-        if playing.stopped is not None:
-            result = result.model_copy(update={"notes": (*result.notes, playing.stopped_note())})
+        result = play_out(asked, setup, log, run_id, watched=watched, described=described, options=options)
         if setup.judge is not None:
             result = result.model_copy(update={"notes": (*result.notes, _judge_note(setup.judge))})
         if has_plans(asked.conditions):
             result = with_plan_errors(result, asked, log, run_id, out, watched=watched)
     write_report(result, out)
     return result
+
+
+def play_out(
+    asked: ResolvedExperiment,
+    setup: SessionSetup,
+    log: EventLog,
+    run_id: str,
+    *,
+    described: Mapping[str, Any],
+    options: RunOptions,
+    watched: Watched | None = None,
+) -> ExperimentResult:
+    """Play what a run that was started has not ended yet, and return its results.
+
+    Args:
+        asked: What to play.
+        setup: What every session needs.
+        log: The event log, held by the caller.
+        run_id: The run's name in it.
+        described: The run's configuration, as it was started with.
+        options: How to carry it out.
+        watched: Recordings that were read for it.
+
+    Raises:
+        KeyboardInterrupt: It was interrupted; what was played is kept.
+    """
+    playing = Playing(
+        asked,
+        setup,
+        log,
+        run_id,
+        budget=options.budgets.run,
+        progress=options.progress,
+        notify=options.notify,
+    )
+    with interruptible(playing, options.notify):
+        playing.play(workers=options.workers)
+    result = collect(asked, log, run_id, document=setup.reward_model, watched=watched, described=described)
+    if playing.stopped is None:
+        return result
+    return result.model_copy(update={"notes": (*result.notes, playing.stopped_note())})
 
 
 def _start(
@@ -302,7 +330,11 @@ def _watch_if_needed(
     spec = asked.spec
     if asked.watches_files:
         return watch_files(
-            asked.recordings, environment=spec.environment, folder=out / "recording", progress=progress
+            asked.recordings,
+            named=asked.own["recordings"] if asked.own is not None else (),
+            environment=spec.environment,
+            folder=out / "recording",
+            progress=progress,
         )
     return watch_play(
         spec.recording, environment=spec.environment, folder=out / "recording", progress=progress
@@ -344,7 +376,7 @@ def _judge_note(judge: str) -> str:
     )
 
 
-def _describe(asked: ResolvedExperiment, setup: SessionSetup, *, given: bool) -> Mapping[str, Any]:
+def describe(asked: ResolvedExperiment, setup: SessionSetup, *, given: bool = False) -> Mapping[str, Any]:
     """Return everything the results depend on, as JSON values."""
     document = setup.reward_model
     own = {} if asked.own is None else {OWN: asked.own}

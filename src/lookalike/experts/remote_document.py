@@ -137,7 +137,7 @@ def build_document(
         environment=environment,
         goal=goal,
         made_by=made_by,
-        recordings=tuple(_note(d) for d in demonstrations),
+        recordings=tuple(RecordingNote.of(d) for d in demonstrations),
         milestones=tuple(milestones),
         pathways=_pathways(milestones, base),
         rules=tuple(rules),
@@ -250,15 +250,3 @@ def _pathways(milestones: Sequence[Milestone], base: RewardModel | None) -> tupl
         pathways.append(Pathway(to=reached[-1].id, steps=tuple(steps), evidence=evidence))
         steps, begin = [], None
     return tuple(pathways)
-
-
-def _note(demonstration: Demonstration) -> RecordingNote:
-    return RecordingNote(
-        id=demonstration.id,
-        file=demonstration.provenance.file,
-        content_hash=demonstration.provenance.content_hash,
-        licence=demonstration.provenance.licence,
-        player_kind=demonstration.player_kind,
-        steps=len(demonstration.trajectory),
-        outcome=demonstration.outcome,
-    )

@@ -123,7 +123,7 @@ class EmbeddedTextExpert:
             environment=environment,
             goal=_goal(primary),
             made_by=MadeBy(expert=self.name, expert_version=VERSION),
-            recordings=tuple(_note(w) for w in watched),
+            recordings=tuple(RecordingNote.of(w.demonstration) for w in watched),
             milestones=milestones,
             pathways=pathways,
             rules=rules,
@@ -290,19 +290,6 @@ def _find_hazards(watched: Sequence[Watched]) -> tuple[Hazard, ...]:
         number = names[hazard.id]
         out.append(hazard if number == 1 else hazard.model_copy(update={"id": f"{hazard.id}-{number}"}))
     return tuple(out)
-
-
-def _note(watched: Watched) -> RecordingNote:
-    demonstration = watched.demonstration
-    return RecordingNote(
-        id=demonstration.id,
-        file=demonstration.provenance.file,
-        content_hash=demonstration.provenance.content_hash,
-        licence=demonstration.provenance.licence,
-        player_kind=demonstration.player_kind,
-        steps=len(demonstration.trajectory),
-        outcome=demonstration.outcome,
-    )
 
 
 def _note_places(places: PlaceMap) -> tuple[PlaceNote, ...]:

@@ -391,7 +391,7 @@ def _document(
         environment=environment,
         goal=f"Reach what {len(demonstrations)} recording(s) of {environment} end with.",
         made_by=MadeBy(expert=EmbeddedVisualExpert.name, expert_version=VERSION),
-        recordings=tuple(_note(demonstration) for demonstration in demonstrations),
+        recordings=tuple(RecordingNote.of(demonstration) for demonstration in demonstrations),
         weights=Weights(progress=1.0, refused=0.0, setback=-0.5),
         milestones=tuple(milestones),
         visual=VisualPart(
@@ -433,19 +433,6 @@ def _span(demonstration: Demonstration, start: int, end: int) -> Span:
         end=end,
         start_s=round(times[start], 2) if times else None,
         end_s=round(times[end + 1], 2) if times else None,
-    )
-
-
-def _note(demonstration: Demonstration) -> RecordingNote:
-    provenance = demonstration.provenance
-    return RecordingNote(
-        id=demonstration.id,
-        file=provenance.file,
-        content_hash=provenance.content_hash,
-        licence=provenance.licence,
-        player_kind=demonstration.player_kind,
-        steps=len(demonstration.trajectory),
-        outcome=demonstration.outcome,
     )
 
 

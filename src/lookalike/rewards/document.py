@@ -9,13 +9,14 @@ import os
 import reprlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from lookalike.core.errors import RewardModelError, UnknownNameError
 from lookalike.core.ids import hash_json
+from lookalike.core.types import Demonstration
 
 FORMAT = "lookalike/reward-model"
 VERSION = 1
@@ -49,6 +50,20 @@ class RecordingNote(_Part):
     player_kind: Literal["human", "scripted", "agent"]
     steps: int
     outcome: str | None = None
+
+    @classmethod
+    def of(cls, demonstration: Demonstration) -> Self:
+        """Say which recording a demonstration was read from."""
+        provenance = demonstration.provenance
+        return cls(
+            id=demonstration.id,
+            file=provenance.file,
+            content_hash=provenance.content_hash,
+            licence=provenance.licence,
+            player_kind=demonstration.player_kind,
+            steps=len(demonstration.trajectory),
+            outcome=demonstration.outcome,
+        )
 
 
 class MadeBy(_Part):
