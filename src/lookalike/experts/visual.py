@@ -25,6 +25,7 @@ from lookalike.core.types import Demonstration
 from lookalike.experts.visual_actions import LearnedActions, label_plays, learn_actions, learn_policy
 from lookalike.experts.visual_clock import Clock, find_clock
 from lookalike.experts.visual_data import UNKNOWN, Plays, find_levels, pack, play_at_random, watched_plays
+from lookalike.experts.visual_ends import LearnedEnds, SeenEnds, learn_ends, see_ends
 from lookalike.experts.visual_progress import LearnedProgress, learn_preview, learn_progress
 from lookalike.experts.visual_stages import Stage, find_stages, write_thumbnail
 from lookalike.experts.visual_trying import recover_by_trying
@@ -43,6 +44,7 @@ from lookalike.rewards.visual_network import (
     Floats,
     VisualModel,
     describe,
+    end_frames,
     masked,
     nearest,
     require_torch,
@@ -76,6 +78,8 @@ class Effort:
         policy: Updates.
         preview: Updates.
         batch: Frames of an update.
+        ends: Updates of what good ends look like.
+        end_steps: Steps of looking for ends beside the recordings' paths.
     """
 
     random_steps: int = 8_000
@@ -85,6 +89,8 @@ class Effort:
     policy: int = 500
     preview: int = 250
     batch: int = 96
+    ends: int = 300
+    end_steps: int = 16_000
 
     def times(self, factor: float) -> Effort:
         """Return more, or less, of everything but the batch."""
@@ -100,6 +106,8 @@ class Effort:
             scaled(self.policy),
             scaled(self.preview),
             self.batch,
+            scaled(self.ends),
+            self.end_steps,
         )
 
 
@@ -117,6 +125,7 @@ class WatchReport:
         agreement: Share of the held-out recordings' steps that the inverse-dynamics network names like
             trying does, where actions have visible effects; ``None`` where there are none.
         compared: How many steps that is.
+        ends: What good ends look like.
     """
 
     distance: float
@@ -127,6 +136,7 @@ class WatchReport:
     tried: float = 0.0
     agreement: float | None = None
     compared: int = 0
+    ends: LearnedEnds | None = None
 
 
 class EmbeddedVisualExpert:
@@ -175,7 +185,7 @@ class EmbeddedVisualExpert:
         if not demonstrations:
             raise RecordingError("There is no demonstration to watch.", expected="at least one recording")
         watched = watched_plays(demonstrations)
-        own, names, tried = self._play(demonstrations, watched, environment)
+        own, names, tried, seen_ends = self._play(demonstrations, watched, environment)
         landmarks = _landmarks(own)
         distance = _refuse_other_games(watched, landmarks, environment)
         clock = find_clock(watched, own)
@@ -207,6 +217,11 @@ class EmbeddedVisualExpert:
         )
         calibration = replace(progress.calibration, typical_distance=USUAL_DISTANCE)
         networks = {"actions": learned.network, "progress": progress.network, "base": progress.base}
+        ends = self._learn_ends(seen_ends, watched, clock, held_out)
+        if ends.network is not None:
+            networks["ends"] = ends.network
+        if math.isfinite(ends.threshold):
+            calibration = replace(calibration, end_threshold=ends.threshold)
         model = VisualModel(environment, names, networks, calibration, clock.mask, landmarks)
         self._learn_to_play(model, watched, own, labels)
         folder.mkdir(parents=True, exist_ok=True)
@@ -221,6 +236,7 @@ class EmbeddedVisualExpert:
             tried=int(is_tried.sum()) / max(steps, 1),
             agreement=agreement,
             compared=compared,
+            ends=ends,
         )
         curves = _curves(model, watched)
         stages = find_stages(curves)
@@ -228,8 +244,8 @@ class EmbeddedVisualExpert:
 
     def _play(
         self, demonstrations: Sequence[Demonstration], watched: Plays, environment: str
-    ) -> tuple[Plays, tuple[str, ...], Floats]:
-        """Play at random, and find out by trying what was done in the recordings."""
+    ) -> tuple[Plays, tuple[str, ...], Floats, SeenEnds]:
+        """Play at random, find out by trying what was done in the recordings, and how the game ends."""
         game = self._game(environment)
         try:
             levels = find_levels(demonstrations, game)
@@ -249,7 +265,17 @@ class EmbeddedVisualExpert:
                 most_steps=self.effort.tried_steps,
                 progress=self._tell("trying what was done"),
             )
-            return own, names, tried
+            seen = see_ends(
+                game,
+                watched,
+                levels,
+                tried,
+                names,
+                seed=derive_seed(self.seed, "ends"),
+                most_steps=self.effort.end_steps,
+                progress=self._tell("looking for ends"),
+            )
+            return own, names, tried, seen
         finally:
             game.close()
 
@@ -262,6 +288,21 @@ class EmbeddedVisualExpert:
             return make(environment)
         except (EnvironmentDiedError, EnvironmentHungError):
             return make(environment)
+
+    def _learn_ends(
+        self, seen: SeenEnds, watched: Plays, clock: Clock, held_out: Sequence[int]
+    ) -> LearnedEnds:
+        if clock.box is not None:
+            seen = replace(seen, plays=_without(seen.plays, clock))
+        return learn_ends(
+            seen,
+            watched,
+            held_out=held_out,
+            seed=derive_seed(self.seed, "ends"),
+            steps=self.effort.ends,
+            batch=self.effort.batch,
+            progress=self._tell("learning what good ends look like"),
+        )
 
     def _learn_to_play(self, model: VisualModel, watched: Plays, own: Plays, labels: Floats) -> None:
         """Clone a policy from the recordings, and learn what actions gain."""
@@ -276,8 +317,9 @@ class EmbeddedVisualExpert:
         sure = np.where(labels.max(axis=1) >= SURE, labels.argmax(axis=1), UNKNOWN)
         both = _together(watched.with_actions(sure), own)
         found = model.progress(both.frames)
-        ends = found.end_score[both.stops - 1]
-        died = both.ended & (ends < model.calibration.end_threshold)
+        ends = end_frames(both.frames, both.starts, both.stops)
+        scores = model.end_scores(both.frames[ends], both.frames[both.neighbours(ends, -1)])
+        died = both.ended & (scores < model.calibration.end_threshold)
         died[: len(watched)] = False
         model.networks["preview"] = learn_preview(
             both,

@@ -1,26 +1,35 @@
 """Imitators with save and restore: they try ahead under the learned reward, and play the best they found.
 
-Each member of the swarm goes on from one of the most promising places known, imitating at its own temperature
-for a few steps; where that leads is judged by the learned potential alone, and kept if it is new. The game's
-own score, facts and rewards are not looked at. The game's end is seen (the episode is over), and whether it
-is a good one is judged by the learned end score. Players that have this help say so in their handicaps.
+Four imitators, each at its own temperature, go on together from places that are worth it, with copies of the
+game. Where that leads is judged by frames alone: learned progress, learned ends, and how often the like was
+seen. The game's own score, facts and rewards are not looked at. That an episode is over is seen; whether it
+ended well is judged by the learned end score, and what ends otherwise is given up.
+
+Where recordings end with the game, there is a place to reach: every place that was found is kept, and the
+members go on from where it is promising and new, until one comes to a good end (after Ecoffet et al., First
+return, then explore, arXiv 2004.12919). Where recordings stop while the game goes on, what counts is to stay
+in it and to get further: the members go forward in step, those that fell are replaced by others, and only
+the first part of the best way is played before they look ahead again. Players that have this help say so in
+their handicaps, and :attr:`LookaheadPlayer.interactions` counts what they tried.
 """
 
 from __future__ import annotations
 
-import heapq
-import itertools
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lookalike.core.errors import CapabilityError
 from lookalike.core.seeds import derive_seed, generator
 from lookalike.core.types import Frame, Proposal, Role, Situation
 from lookalike.environments.batch import EnvironmentBatch
 from lookalike.players.mimic import tempered
-from lookalike.rewards.visual_network import Floats, VisualModel
+from lookalike.rewards.visual_network import NO_END, Floats, VisualModel
+
+_COLDEST_PICK = 1e-3
 
 
 @dataclass(frozen=True)
@@ -28,55 +37,93 @@ class LookaheadSettings:
     """How far members look ahead.
 
     Attributes:
-        steps: Environment steps of one search.
+        steps: Environment steps of one search for a place to reach.
+        searches: Such searches in an episode; after the last one the best end there is is taken.
+        look_on: Steps that a search goes on for after its first good end: a better one may come.
         stretch: Steps a member goes on before it is judged.
         temperatures: The members', in turn.
         chance: Share of stretches in which one drawn action is held instead of imitating.
+        novelty: What a place whose like was never seen is worth, in learned potential.
         depth: What going on is worth by itself: potential for every step that recordings take on average,
             as a share of it.
         tried: What is taken off a place's promise each time a member went on from it.
+        ahead: Stretches to look ahead where there is no place to reach.
+        played: Stretches of them that are played before looking ahead again.
+        choosiness: How much the better of the members that go forward in step are preferred: potential by
+            which one is e times as likely to be gone on from.
     """
 
-    steps: int = 3_000
+    steps: int = 6_000
+    searches: int = 3
+    look_on: int = 1_200
     stretch: int = 4
     temperatures: tuple[float, ...] = (0.2, 0.6, 1.0, 1.4)
     chance: float = 0.3
+    novelty: float = 0.5
     depth: float = 0.3
     tried: float = 0.08
+    ahead: int = 8
+    played: int = 4
+    choosiness: float = 0.05
 
 
-@dataclass
+@dataclass(eq=False)
 class _Place:
     """Somewhere a member has been.
 
     Attributes:
         saved: The game's state.
-        frame: What is seen there.
-        before: The frame before.
+        frames: The last three frames, the newest first; the first one where there is none before.
         parent: Where it was come from.
         actions: How.
         steps: Steps from where the search began.
         potential: The learned one.
+        like: What places that look about like it have in common.
         tried: How often members went on from here.
+        fell: How often that ended the game.
     """
 
     saved: bytes
-    frame: Frame
-    before: Frame
+    frames: tuple[Frame, Frame, Frame]
     parent: _Place | None
     actions: tuple[str, ...]
     steps: int
     potential: float
+    like: bytes = b""
     tried: int = 0
+    fell: int = 0
+
+    def line(self) -> list[_Place]:
+        """Return the places from where the search began to here."""
+        places: list[_Place] = []
+        place: _Place | None = self
+        while place is not None:
+            places.append(place)
+            place = place.parent
+        return places[::-1]
 
     def path(self) -> list[str]:
         """Return the actions from where the search began."""
-        parts: list[tuple[str, ...]] = []
-        place: _Place | None = self
-        while place is not None:
-            parts.append(place.actions)
-            place = place.parent
-        return [action for part in reversed(parts) for action in part]
+        return [action for place in self.line() for action in place.actions]
+
+    def as_root(self) -> _Place:
+        """Return the same place as the beginning of another search."""
+        return _Place(self.saved, self.frames, None, (), 0, self.potential, self.like)
+
+
+@dataclass
+class _Found:
+    """What a search came to.
+
+    Attributes:
+        best: The most promising place, or the best end.
+        over: It is an end.
+        surplus: By how much its end score is above what a good end needs; ``None`` where it is no end.
+    """
+
+    best: _Place
+    over: bool = False
+    surplus: float | None = None
 
 
 class LookaheadPlayer:
@@ -112,6 +159,7 @@ class LookaheadPlayer:
         self._copies, self._level = copies, level
         self._plan: list[str] = []
         self._at: _Place | None = None
+        self._searches = 0
         self.interactions = 0
         """Steps that were tried ahead in this episode; they are on top of those that were played."""
 
@@ -121,10 +169,11 @@ class LookaheadPlayer:
         seen = self._copies.reset_many([self._level] * self._copies.size)[0]
         if seen is None or seen.frame is None:
             raise CapabilityError(f"{self._copies.id} shows no frames.", expected="frames")
-        saved = self._copies.save_many()[0]
-        self._at = _Place(saved, seen.frame, seen.frame, None, (), 0, self._potential(seen.frame[None])[0])
+        saved, frame = self._copies.save_many()[0], seen.frame.copy()
+        potential = float(self.model.progress(frame[None]).potential[0])
+        self._at = _Place(saved, (frame, frame, frame), None, (), 0, potential, _like(frame))
         self._plan = []
-        self.interactions = 0
+        self._searches = self.interactions = 0
 
     def propose(self, situation: Situation, roles: Sequence[Role], *, seed: int) -> list[Proposal]:
         """Return the plan's next action for every role; a new plan is made where there is none."""
@@ -134,156 +183,250 @@ class LookaheadPlayer:
         return [Proposal(role, action, 1.0 if action else None) for role in roles]
 
     def _search(self, seed: int, most: int) -> list[str]:
-        """Look ahead from where the last plan ends; return the way to the best place."""
+        """Look ahead from where the last plan ends; return the way to play now."""
         if self._at is None:
             return []
-        root = _Place(self._at.saved, self._at.frame, self._at.before, None, (), 0, self._at.potential)
-        search = _Search(self.model, self._copies, self.settings, derive_seed(seed, "lookahead"))
-        best, ended = search.run(root, most)
-        self.interactions += search.played
-        self._at = None if ended else best
-        if best is root:  # every way ends badly: play on as people would
-            self._at = root
-            return [
-                self.model.actions[int(np.argmax(self.model.policy(root.frame[None], root.before[None])))]
+        root = self._at.as_root()
+        members = _Members(self.model, self._copies, self.settings, derive_seed(seed, "lookahead"))
+        forward = self.model.calibration.end_threshold >= NO_END or self._searches >= self.settings.searches
+        self._searches += not forward
+        last = self._searches >= self.settings.searches
+        found = _forward(members, root, most) if forward else _reach(members, root, most, last=last)
+        self.interactions += members.played
+        self._at = None if found.over else found.best
+        if found.best is root:  # every way ends badly: play on as people would
+            logits = self.model.policy(root.frames[0][None], root.frames[1][None])
+            self._at = None
+            return [self.model.actions[int(np.argmax(logits))]]
+        return found.best.path()
+
+
+def _reach(members: _Members, root: _Place, most: int, *, last: bool) -> _Found:
+    """Look for a good end among all places that are known."""
+    settings = members.settings
+    archive = _Archive(settings, members.usual_steps)
+    archive.add(root)
+    ends: list[tuple[float, _Place]] = []
+    stop_at = settings.steps
+    while members.played < min(stop_at, settings.steps):
+        chosen = archive.choose(members.size, most)
+        if not chosen:
+            break
+        children, over = members.go_on(chosen, most)
+        if over and max(over, key=lambda end: end[0])[0] >= 0 and not any(s >= 0 for s, _ in ends):
+            stop_at = members.played + settings.look_on
+        ends += over
+        for child in children:
+            archive.add(child)
+    if ends:
+        surplus, end = max(ends, key=lambda end: end[0])
+        if surplus >= 0 or last:
+            return _Found(end, True, surplus)
+    return _Found(archive.best())
+
+
+def _forward(members: _Members, root: _Place, most: int) -> _Found:
+    """Let the members go forward in step, and return the first part of the best way."""
+    settings = members.settings
+    fronts = [[root]]
+    for _ in range(4 * settings.ahead):
+        if len(fronts) > settings.ahead:
+            break
+        chosen = members.draw(fronts[-1])
+        children, _ends = members.go_on(chosen, most)
+        if children:
+            fronts.append(children)
+        elif len(fronts) > 1:
+            fronts.pop()  # all fell: the places before were hopeless
+        elif root.steps >= most:
+            break
+    front = [place for place in fronts[-1] if place.steps > 0]
+    if not front:
+        return _Found(root)
+    line = max(front, key=lambda place: place.potential).line()
+    return _Found(line[min(settings.played, len(line) - 1)])
+
+
+@dataclass
+class _Archive:
+    """All places that were found, and how promising they are.
+
+    Attributes:
+        settings: What they are judged by.
+        usual_steps: Steps that recordings take.
+        places: In the order they were found.
+        known: Screens that were seen; a place that looks just like another one is not kept.
+        likes: How often places that look about alike were come to.
+    """
+
+    settings: LookaheadSettings
+    usual_steps: float
+    places: list[_Place] = field(default_factory=list)
+    known: set[bytes] = field(default_factory=set)
+    likes: Counter[bytes] = field(default_factory=Counter)
+
+    def add(self, place: _Place) -> None:
+        """Keep a place, unless its screen is known."""
+        self.likes[place.like] += 1
+        cell = _cell(place.frames[0])
+        if cell not in self.known:
+            self.known.add(cell)
+            self.places.append(place)
+
+    def choose(self, count: int, most: int) -> list[_Place]:
+        """Return where to go on from, the most promising places; each counts as tried."""
+        open_ones = [place for place in self.places if place.steps < most]
+        if not open_ones:
+            return []
+        promise = self._promises(open_ones, novelty=self.settings.novelty)
+        chosen = []
+        for _ in range(count):
+            number = int(np.argmax(promise))
+            place = open_ones[number]
+            place.tried += 1
+            promise[number] -= self.settings.tried
+            chosen.append(place)
+        return chosen
+
+    def best(self) -> _Place:
+        """Return the place that is furthest, novelty aside."""
+        return self.places[int(np.argmax(self._promises(self.places, novelty=0.0)))]
+
+    def _promises(self, places: Sequence[_Place], *, novelty: float) -> NDArray[np.float64]:
+        settings = self.settings
+        found = np.array(
+            [
+                (p.potential, p.steps / self.usual_steps, self.likes[p.like] ** -0.5, p.tried, p.fell)
+                for p in places
             ]
-        return best.path()
+        )
+        fallen = found[:, 4] / (found[:, 3] + 1)
+        return np.asarray(
+            found[:, 0]
+            + settings.depth * found[:, 1]
+            + novelty * found[:, 2]
+            - settings.tried * found[:, 3]
+            - fallen * (settings.novelty + settings.depth)
+        )
 
-    def _potential(self, frames: Frame) -> list[float]:
-        return [float(value) for value in self.model.progress(frames).potential]
 
-
-class _Search:
-    """One search; best first by promise, several members at once."""
+class _Members:
+    """The imitators, with a copy of the game each."""
 
     def __init__(
         self, model: VisualModel, copies: EnvironmentBatch, settings: LookaheadSettings, seed: int
     ) -> None:
-        self._model, self._copies, self._settings = model, copies, settings
+        self._model, self._copies, self.settings = model, copies, settings
         self._draw = generator(seed, "members")
-        self._numbers = itertools.count()
-        self._heap: list[tuple[float, int, _Place]] = []
-        self._known: set[bytes] = set()
+        self.size = copies.size
+        self.usual_steps = max(model.calibration.most_steps, 1.0)
         self.played = 0
 
-    def run(self, root: _Place, most: int) -> tuple[_Place, bool]:
-        """Return the best place that was found, and whether the game ends there, well."""
-        best, best_promise = root, -np.inf
-        self._known.add(_cell(root.frame))
-        self._push(root)
-        while self.played < self._settings.steps and self._heap:
-            chosen = self._choose(most)
-            if not chosen:
-                break
-            children, won = self._go_on(chosen, most)
-            if won is not None:
-                return won, True
-            for child in children:
-                self._push(child)
-                if (promise := self._promise(child)) > best_promise:
-                    best, best_promise = child, promise
-        return best, False
-
-    def _promise(self, place: _Place) -> float:
-        settings = self._settings
-        ahead = settings.depth * place.steps / max(self._model.calibration.most_steps, 1.0)
-        return place.potential + ahead - settings.tried * place.tried
-
-    def _push(self, place: _Place) -> None:
-        heapq.heappush(self._heap, (-self._promise(place), next(self._numbers), place))
-
-    def _choose(self, most: int) -> list[_Place]:
-        """Take a place for every copy; one may be gone on from several times, at less and less promise."""
-        chosen: list[_Place] = []
-        while len(chosen) < self._copies.size and self._heap:
-            place = heapq.heappop(self._heap)[-1]
-            if place.steps >= most:
-                continue
+    def draw(self, front: Sequence[_Place]) -> list[_Place]:
+        """Return a place for every copy, the further ones more often."""
+        potential = np.array([place.potential - 0.1 * place.fell for place in front])
+        weight = np.exp((potential - potential.max()) / max(self.settings.choosiness, _COLDEST_PICK))
+        chosen = [front[n] for n in self._draw.choice(len(front), self.size, p=weight / weight.sum())]
+        for place in chosen:
             place.tried += 1
-            chosen.append(place)
-            self._push(place)
         return chosen
 
-    def _go_on(self, chosen: list[_Place], most: int) -> tuple[list[_Place], _Place | None]:
-        """Let members go on from places for a stretch, and judge where they come."""
+    def go_on(self, chosen: Sequence[_Place], most: int) -> tuple[list[_Place], list[tuple[float, _Place]]]:
+        """Let members go on from places for a stretch.
+
+        Returns:
+            Where they came, and the ends that they came to with what is above a good end's score.
+        """
         copies, count = self._copies, len(chosen)
-        states = [place.saved for place in chosen] + [None] * (copies.size - count)
-        copies.restore_many(states)
-        frames = np.stack([place.frame for place in chosen])
-        before = np.stack([place.before for place in chosen])
+        copies.restore_many([place.saved for place in chosen] + [None] * (copies.size - count))
+        seen = [list(place.frames) for place in chosen]
         taken: list[list[str]] = [[] for _ in chosen]
-        alive = np.ones(count, bool)
         over = np.zeros(count, bool)
         held = self._held(count)
-        for _ in range(self._settings.stretch):
-            logits = self._model.policy(frames, before)
+        for _ in range(self.settings.stretch):
+            going = [n for n in range(count) if not over[n] and chosen[n].steps + len(taken[n]) < most]
+            if not going:
+                break
+            logits = self._model.policy(np.stack([s[0] for s in seen]), np.stack([s[1] for s in seen]))
             actions: list[str | None] = [None] * copies.size
-            for member in np.nonzero(alive)[0].tolist():
-                if chosen[member].steps + len(taken[member]) >= most:
-                    alive[member] = False
-                    continue
+            for member in going:
                 actions[member] = held[member] or self._imitate(logits[member], member)
-            results = copies.step_many(actions)
-            for member, result in enumerate(results[:count]):
+            for member, result in enumerate(copies.step_many(actions)[:count]):
                 if result is None or result.observation.frame is None:
                     continue
                 self.played += 1
                 taken[member].append(str(actions[member]))
-                before[member], frames[member] = frames[member].copy(), result.observation.frame
-                if result.terminated or result.truncated:
-                    alive[member], over[member] = False, True
-        return self._judge(chosen, taken, frames, before, over)
+                seen[member] = [result.observation.frame.copy(), *seen[member][:2]]
+                over[member] = result.terminated or result.truncated
+        return self._judge(chosen, taken, seen, over)
 
     def _judge(
         self,
-        chosen: list[_Place],
-        taken: list[list[str]],
-        frames: Frame,
-        before: Frame,
-        over: np.ndarray[tuple[int], np.dtype[np.bool_]],
-    ) -> tuple[list[_Place], _Place | None]:
-        found = self._model.progress(frames)
+        chosen: Sequence[_Place],
+        taken: Sequence[Sequence[str]],
+        seen: Sequence[Sequence[Frame]],
+        over: NDArray[np.bool_],
+    ) -> tuple[list[_Place], list[tuple[float, _Place]]]:
+        potential = self._model.progress(np.stack([frames[0] for frames in seen])).potential
+        surplus = self._surplus(seen) if over.any() else np.zeros(len(seen), np.float32)
         saved = self._copies.save_many()
         children: list[_Place] = []
-        won: tuple[float, _Place] | None = None
+        ends: list[tuple[float, _Place]] = []
         for member, place in enumerate(chosen):
             if not taken[member]:
                 continue
+            newest, before, earlier = seen[member]
             child = _Place(
                 saved[member],
-                frames[member].copy(),
-                before[member].copy(),
+                (newest, before, earlier),
                 place,
                 tuple(taken[member]),
                 place.steps + len(taken[member]),
-                float(found.potential[member]),
+                float(potential[member]),
+                _like(newest),
             )
             if over[member]:
-                surplus = float(found.end_score[member]) - self._model.calibration.end_threshold
-                if surplus >= 0 and (won is None or surplus > won[0]):
-                    won = surplus, child
-                continue
-            cell = _cell(child.frame)
-            if cell not in self._known:
-                self._known.add(cell)
+                place.fell += surplus[member] < 0
+                ends.append((float(surplus[member]), child))
+            else:
                 children.append(child)
-        return children, None if won is None else won[1]
+        return children, ends
+
+    def _surplus(self, seen: Sequence[Sequence[Frame]]) -> Floats:
+        """Return by how much end scores are above a good end's; a frame that is repeated says nothing."""
+        last, before = [], []
+        for newest, second, third in seen:
+            repeated = np.array_equal(newest, second)
+            last.append(second if repeated else newest)
+            before.append(third if repeated else second)
+        scores = self._model.end_scores(np.stack(last), np.stack(before))
+        return np.asarray(scores - self._model.calibration.end_threshold)
 
     def _held(self, count: int) -> list[str | None]:
         """Draw for every member whether it holds one action, and which."""
         names = self._model.actions
         draws = self._draw.random(count)
         picks = self._draw.integers(len(names), size=count)
-        return [names[p] if d < self._settings.chance else None for d, p in zip(draws, picks, strict=True)]
+        return [names[p] if d < self.settings.chance else None for d, p in zip(draws, picks, strict=True)]
 
     def _imitate(self, logits: Floats, member: int) -> str:
-        temperatures = self._settings.temperatures
+        temperatures = self.settings.temperatures
         chances = tempered(logits, temperatures[member % len(temperatures)])
         return self._model.actions[int(self._draw.choice(len(chances), p=chances))]
 
 
 def _cell(frame: Frame) -> bytes:
     """Return what makes two screens one place: 16 x 16 pixels in 32 grey levels."""
-    height, width = frame.shape[0] // 16, frame.shape[1] // 16
-    small = frame.reshape(16, height, 16, width, 3).mean(axis=(1, 3, 4))
-    return bytes((small.astype(np.uint8) >> 3).tobytes())
+    return _small(frame, 16, 3)
+
+
+def _like(frame: Frame) -> bytes:
+    """Return what places that look about alike have in common: 8 x 8 pixels in 16 grey levels."""
+    return _small(frame, 8, 4)
+
+
+def _small(frame: Frame, side: int, shift: int) -> bytes:
+    height, width = frame.shape[0] // side, frame.shape[1] // side
+    cut = frame[: height * side, : width * side]
+    small = cut.reshape(side, height, side, width, 3).mean(axis=(1, 3, 4))
+    return bytes((small.astype(np.uint8) >> shift).tobytes())

@@ -21,13 +21,15 @@ from numpy.typing import NDArray
 from lookalike.core.errors import CapabilityError, RewardModelError, UsageError
 
 FORMAT = "lookalike/visual-weights"
-VERSION = 1
+VERSION = 2
 SIZE = 64
 """Sides of the frames the networks see, in pixels."""
 MAX_FILE_BYTES = 64 << 20
 _MAX_ACTIONS = 256
 _BATCH = 256
 _PATCH = 4
+NO_END = 1e6
+"""End score that none reaches: what to ask for where recordings stop while the game goes on."""
 PRESENT, _CHANGE = 2.0, 4.0
 """What a frame (less 0.5) and a difference of frames are multiplied by before a network sees them."""
 
@@ -42,6 +44,7 @@ VIEWS: Mapping[str, tuple[int, ...]] = {
     "actions": (0, -1, 1),
     "policy": (0, -1),
     "preview": (0, -1),
+    "ends": (0, -1),
 }
 _OUTPUTS: Mapping[str, int | None] = {
     "progress": 3,
@@ -49,7 +52,12 @@ _OUTPUTS: Mapping[str, int | None] = {
     "actions": None,
     "policy": None,
     "preview": None,
+    "ends": 1,
 }
+_DROPPED: Mapping[str, float] = {"policy": 0.2, "progress": 0.2}
+"""Share of the features that training leaves out at random, in networks that recordings alone teach."""
+_REPEATED = 1.0
+"""Grey levels, of 256, below which two frames are the same one (a video changes them a little)."""
 _BLOCK = 4
 """Sides of the blocks whose mean colours the base looks at."""
 
@@ -81,6 +89,10 @@ def require_torch() -> Any:
 def build_network(name: str, actions: int) -> Any:
     """Return an untrained network (a ``torch.nn.Sequential``) of about 0.2 million weights.
 
+    Batches are normalised after every convolution, which halves the updates that training needs; so
+    everything that a loss compares has to go through the network in one batch. ``ends`` is trained on a few
+    frames of each kind, apart from each other, and goes without.
+
     Args:
         name: One of :data:`VIEWS`. ``base`` is linear in the colours of 16 x 16 blocks, and adds to what
             ``progress`` ranks frames by.
@@ -90,15 +102,17 @@ def build_network(name: str, actions: int) -> Any:
     outputs = _OUTPUTS[name]
     if name == "base":
         return nn.Sequential(nn.AvgPool2d(_BLOCK), nn.Flatten(), nn.Linear(3 * (SIZE // _BLOCK) ** 2, 1))
+    layers: list[Any] = []
+    before = 3 * len(VIEWS[name])
+    for width, size, stride, padding in ((32, _PATCH, _PATCH, 0), (48, 3, 2, 1), (64, 3, 2, 1)):
+        layers.append(nn.Conv2d(before, width, size, stride=stride, padding=padding, bias=name == "ends"))
+        layers += [] if name == "ends" else [nn.BatchNorm2d(width)]
+        layers.append(nn.ReLU())
+        before = width
+    layers += [nn.Flatten(), nn.Dropout(_DROPPED[name])] if name in _DROPPED else [nn.Flatten()]
     return nn.Sequential(
-        nn.Conv2d(3 * len(VIEWS[name]), 32, _PATCH, stride=_PATCH),
-        nn.ReLU(),
-        nn.Conv2d(32, 48, 3, stride=2, padding=1),
-        nn.ReLU(),
-        nn.Conv2d(48, 64, 3, stride=2, padding=1),
-        nn.ReLU(),
-        nn.Flatten(),
-        nn.Linear(64 * (SIZE // _PATCH // 4) ** 2, 128),
+        *layers,
+        nn.Linear(before * (SIZE // _PATCH // 4) ** 2, 128),
         nn.ReLU(),
         nn.Linear(128, actions if outputs is None else outputs),
     ).to(memory_format=require_torch().channels_last)
@@ -214,6 +228,20 @@ class VisualModel:
         """Return the potential that each action is expected to gain within the next steps, [N, actions]."""
         return self._asked("preview", [frames, before])
 
+    def end_scores(self, frames: Frames, before: Frames) -> Floats:
+        """Say how good the ends are that the game came to with these frames, [N].
+
+        Compare with :attr:`Calibration.end_threshold`. Weights without a network for ends ask the progress
+        network.
+
+        Args:
+            frames: The last frame of each play that shows something new, see :func:`end_frames`.
+            before: The frame before each.
+        """
+        if "ends" not in self.networks:
+            return self.progress(frames).end_score
+        return np.asarray(self._asked("ends", [frames, before])[:, 0])
+
     def recovered(self, plays: Frames) -> Floats:
         """Return the logits of what was done between the frames of one play.
 
@@ -279,6 +307,20 @@ def fitted(frames: Frames) -> Frames:
         return np.asarray(blocks.mean(axis=(2, 4)).round().astype(np.uint8))
     rows, columns = np.arange(SIZE) * height // SIZE, np.arange(SIZE) * width // SIZE
     return np.ascontiguousarray(frames[:, rows][:, :, columns])
+
+
+def end_frames(frames: Frames, starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return where each play's last new frame is, [P]: some games repeat a frame where they end.
+
+    Args:
+        frames: uint8 [F, 64, 64, 3], of plays one behind the other.
+        starts: Where they begin.
+        stops: One past where they end.
+    """
+    last = stops - 1
+    before = np.maximum(last - 1, starts)
+    apart = np.abs(frames[last].astype(np.int16) - frames[before]).mean(axis=(1, 2, 3))
+    return np.where(apart < _REPEATED, before, last)
 
 
 def masked(frames: Frames, mask: NDArray[np.bool_] | None) -> Frames:

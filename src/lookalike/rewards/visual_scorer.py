@@ -5,8 +5,8 @@ The value of a step is the sum, clipped to [-1, 1], of
 - ``progress``: the difference of the learned potential (0 where recordings begin, 1 where they end), so that
   waiting, and a way there and back, earn nothing;
 - ``milestone:stage-N``: the potential has gained that much for three frames; pays once. The last stage is
-  reached only where the game ends on a frame like those that recordings end with;
-- ``setback``: the game ended on another kind of frame.
+  reached only where the game ends as recordings do;
+- ``setback``: the game ended otherwise.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class VisualScorer:
         if gain:
             parts["progress"] = gain
         self._recent.append(potential - self._first)
-        won = transition.terminated and float(found.end_score[0]) >= self.networks.calibration.end_threshold
+        won = transition.terminated and self._is_good_end(_frame(transition.before), frame)
         self._stages(won, parts)
         if transition.terminated and not won and self.model.weights.setback:
             parts["setback"] = self.model.weights.setback
@@ -151,6 +151,13 @@ class VisualScorer:
         other._recent = deque(self._recent, maxlen=CONFIRMED)
         other._reached = set(self._reached)
         return other
+
+    def _is_good_end(self, before: Frame, frame: Frame) -> bool:
+        """Judge an end by its last frame that shows something new, and the one before."""
+        if np.array_equal(frame, before) and self._before is not None:
+            frame, before = before, self._before
+        score = float(self.networks.end_scores(frame[None], before[None])[0])
+        return score >= self.networks.calibration.end_threshold
 
     def _gains(self, observation: Observation) -> Floats:
         frame = _frame(observation)
