@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -105,6 +108,54 @@ def test_a_person_is_a_member_and_the_run_records_who_was_right(
         assert [step.proposals[0].role for step in steps] == ["you"] * 3
         assert [step.proposals[0].action for step in steps] == ["brief", "enter", "get lamp"]
         assert log.configuration(summary.run_id)["conditions"][0]["player"] == "human"
+
+
+def test_a_person_sits_down_in_a_run_that_goes_on(page: Any, tmp_path: Path, recorded: Path) -> None:
+    served = start(tmp_path)
+    main = "from lookalike.cli import main; main()"
+    asked = "experiment run demo/colossal-cave --goals lamp,bird --seeds 400-999 --run long"
+    asked += f" --conditions uniform+expert --reward-model {recorded / 'reward-model.yaml'}"
+    run = subprocess.Popen(
+        [sys.executable, "-c", main, *asked.split(), "--out", str(tmp_path / "long")],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        page.goto(served.url)
+        page.get_by_role("link", name="long", exact=True).click()
+        page.get_by_role("button", name="Take a seat").click()
+        page.wait_for_url("**/councils/*")
+        number = 0
+        while page.get_by_role("link", name="who was right").count() == 0:
+            mine = page.get_by_text(f"Your turn: step {number},")
+            mine.or_(page.get_by_role("link", name="who was right")).first.wait_for()
+            if mine.count():
+                assert page.locator(".proposal").count() == (0 if number == 0 else 5), (
+                    "the others' come after"
+                )
+                said = page.locator("[data-at=recommended]").inner_text().partition(": ")[2].partition(",")[0]
+                page.locator("#command").fill(said or "look")
+                page.keyboard.press("Enter")
+                number += 1
+        assert run.poll() is None, "the run goes on"
+        page.get_by_role("link", name="who was right").click()
+        row = page.locator("tr", has=page.get_by_role("rowheader", name="you", exact=True))
+        assert row.locator("td").first.inner_text() == str(number)
+        assert "uniform+expert+you" in page.locator("h1").inner_text()
+        page.locator(".crumbs a").last.click()
+        page.get_by_role("rowheader", name=re.compile(r"uniform\+expert\+you")).first.wait_for()
+        run.terminate()
+        assert run.wait(60) != 0
+        page.locator(".facts .status.stopped").wait_for()
+        assert not page.get_by_role("button", name="Take a seat").is_visible()
+        key = page.url.partition("/runs/")[2].partition("?")[0]
+        status, _, answer = served.ask(f"/api/runs/{key}/seat", method="POST", body={})
+        assert status == 422
+        assert b"Nobody can sit down" in answer
+    finally:
+        run.kill()
+        run.wait()
+        stop(served)
 
 
 def test_who_goes_away_leaves_what_was_played(page: Any, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import lookalike
 from lookalike.core.types import Usage
-from lookalike.experiments.conditions import ASKS_A_MODEL
+from lookalike.experiments.conditions import ASKS_A_MODEL, joined_conditions
 from lookalike.experiments.plan_errors import count_errors, has_plans, write_plan_errors
 from lookalike.experiments.preparation import Watched, human_play
 from lookalike.experiments.resolved import ResolvedExperiment
@@ -45,7 +45,8 @@ def collect(
         if events and isinstance(events[-1], EpisodePaused):
             episodes.append(paused_result(key, events, complexity=complexity[key.goal]))
     episodes.sort(key=lambda e: (e.condition, e.complexity, e.goal, e.seed, e.attempt))
-    rows = [row for condition in asked.conditions for row in condition.rows()]
+    joined = joined_conditions(asked.conditions, (key.condition for key in ended))
+    rows = [row for condition in (*asked.conditions, *joined) for row in condition.rows()]
     recordings = document.recordings if document is not None else ()
     return ExperimentResult(
         name=asked.spec.name,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from importlib import resources
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 from lookalike.core.errors import UnknownNameError
 from lookalike.core.types import Handicaps, Role
@@ -21,6 +22,9 @@ ASKS_A_MODEL = frozenset({"llm", "plan", "human"})
 """Players that need a language model."""
 PERSON = "you"
 """The member that a person is, where ``player`` is ``human``."""
+Members = Literal["llm", "random", "mimic"]
+"""Who the other members of a person's council are."""
+_JOINED = "+you"
 
 
 class _Data(BaseModel):
@@ -50,6 +54,7 @@ class Condition(_Data):
         attempts: Attempts at each goal and seed, independent unless the variation keeps a memory; a second
             row counts all of them.
         variation: What is taken out of the method, or different at the start (docs/mastery.md).
+        members: Who the others are, where ``player`` is ``human``; not written down where it is the usual.
     """
 
     name: str
@@ -66,6 +71,15 @@ class Condition(_Data):
     sync_every: int = 0
     attempts: int = 1
     variation: Variation = Variation()
+    members: Members = "llm"
+
+    @model_serializer(mode="wrap")
+    def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Write it as before there were other members: a run that was begun then goes on."""
+        said: dict[str, Any] = write(self)
+        if self.members == "llm":
+            said.pop("members", None)
+        return said
 
     def config(self) -> SwarmConfig:
         """Return how its swarm plays."""
@@ -90,7 +104,29 @@ class Condition(_Data):
             recommendation=self.recommendation,
             reward=self.reward,
             demonstrations_of_this_level=False,
-            model_calls_per_step=len(self.temperatures) if self.player in ASKS_A_MODEL else 0,
+            model_calls_per_step=len(self.temperatures) if self._asks_a_model else 0,
+        )
+
+    @property
+    def _asks_a_model(self) -> bool:
+        return self.player in ASKS_A_MODEL and (self.player != "human" or self.members == "llm")
+
+    @property
+    def has_a_seat(self) -> bool:
+        """Whether a person can sit down among its members: they play one world and decide together."""
+        return self.mode == "council" and self.player in get_args(Members) and len(self.temperatures) > 1
+
+    def with_person(self) -> Condition:
+        """Return the same with a person among its members: a condition of its own, with its own row."""
+        return self.model_copy(
+            update={
+                "name": self.name + _JOINED,
+                "kind": "control",
+                "description": f"{self.description}, with a person among the members",
+                "player": "human",
+                "members": self.player,
+                "attempts": 1,
+            }
         )
 
     def rows(self) -> list[ConditionInfo]:
@@ -116,6 +152,18 @@ class Condition(_Data):
     @property
     def _plays(self) -> str:
         return "plays in turn" if self.variation.learns_from_setbacks else "independent plays"
+
+
+def joined_conditions(asked: Sequence[Condition], played: Iterable[str]) -> tuple[Condition, ...]:
+    """Return the conditions that were not asked for: a person sat down in a run's councils as it was played.
+
+    Args:
+        asked: The run's own.
+        played: Names of the conditions of its episodes.
+    """
+    names = set(played)
+    joined = (condition.with_person() for condition in asked if condition.has_a_seat)
+    return tuple(condition for condition in joined if condition.name in names)
 
 
 class ExperimentSpec(_Data):

@@ -121,11 +121,13 @@ class Playing:
 
     def events(self, task: PlayTask, events: tuple[Event, ...]) -> None:
         """Take what happened in a task."""
-        del task
         self._log.append(self._run_id, events)
         for event in events:
             self._count(event)
-            self._paused += isinstance(event, EpisodePaused)
+            # What is played besides, with a person who sat down, is nobody's to go on with.
+            self._paused += (
+                isinstance(event, EpisodePaused) and event.episode.condition == task.condition.name
+            )
             self._failures += isinstance(event, EpisodeFailed) and not event.will_retry
             self._episodes += ends_episode(event)
         self._check_budget()

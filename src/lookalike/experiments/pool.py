@@ -168,7 +168,7 @@ class PlayerPool:
             player.ready = True
             self._failed_starts = 0
         elif kind == "events":
-            self._follow(player, content)
+            self._follow(player, task, content)
             self._listener.events(task, content)
         elif kind == "ended":
             player.task = None
@@ -179,14 +179,15 @@ class PlayerPool:
             player.task = None
             raise content
 
-    def _follow(self, player: _Player, events: tuple[Event, ...]) -> None:
+    def _follow(self, player: _Player, task: PlayTask, events: tuple[Event, ...]) -> None:
         """Keep what a replacement would have to go on from."""
         for event in events:
             if event.kind == "episode_started":
                 player.seen[str(event.episode)] = []
             if event.kind not in {"run_started", "run_finished"}:
                 player.seen.setdefault(str(event.episode), []).append(event)  # type: ignore[union-attr]
-            if ends_episode(event):
+            # What is played besides, with a person who sat down, is none of the task's attempts.
+            if ends_episode(event) and event.episode.condition == task.condition.name:  # type: ignore[union-attr]
                 won = event.kind == "episode_finished" and event.success
                 player.left = () if won else player.left[1:]
                 player.seen[str(event.episode)] = []  # type: ignore[union-attr]

@@ -27,6 +27,7 @@ from lookalike.experiments.conditions import Condition
 from lookalike.experiments.continuation import Continuation, ContinuedPlayer, DivergedError
 from lookalike.experiments.judging import JudgedRecord, judged, make_judge
 from lookalike.experiments.resolved import PlayTask
+from lookalike.experiments.seat import CouncilPlayer, Seat, Sitting, how_it_ended
 from lookalike.experiments.variations import StartedElsewhere
 from lookalike.experts.remote_judge import RemoteJudge
 from lookalike.models import make_model
@@ -118,11 +119,24 @@ class SessionSetup:
 
 
 class Session:
-    """Plays episodes one after the other."""
+    """Plays episodes one after the other.
 
-    def __init__(self, setup: SessionSetup, *, notify: Callable[[str], None] | None = None) -> None:
+    Args:
+        setup: What it needs.
+        notify: Called with a sentence when something takes long.
+        sitting: A person who is a member of the councils that it plays, or ``None``.
+    """
+
+    def __init__(
+        self,
+        setup: SessionSetup,
+        *,
+        notify: Callable[[str], None] | None = None,
+        sitting: Sitting | None = None,
+    ) -> None:
         self.setup = setup
         self._notify = notify
+        self._sitting = sitting
         self._plan: Plan | None = None
         if setup.reward_model is not None and setup.visual is None:
             self._plan = compile_plan(setup.reward_model)
@@ -163,6 +177,7 @@ class Session:
             record: Takes every event as it happens. What it raises ends the task.
             logged: Gives what the log has of an episode that was begun before.
         """
+        self._seat_who_waits(task, record)
         for attempt, heard in self._attempts(task, record):
             ended = self.play(
                 task.condition,
@@ -174,6 +189,35 @@ class Session:
             )
             if not isinstance(ended, EpisodeFailed) and (isinstance(ended, EpisodePaused) or ended.success):
                 return
+
+    def _seat_who_waits(self, task: PlayTask, record: Callable[[Event], None]) -> None:
+        """Play the goal once more, with the person who waits for a seat, where one does.
+
+        It is an episode besides, under a condition of its own: what the run was asked to play stays as it is.
+        """
+        if self.setup.files is None or not task.condition.has_a_seat:
+            return
+        seat = Seat(self.setup.files.parent)
+        sitting = seat.claim()
+        if sitting is None:
+            return
+        condition = task.condition.with_person()
+        asked = PlayTask(condition, task.goal, task.seed, (0,))
+        sitting.episode = seat.attempt(asked.key)
+        words = "The run was stopped."
+        self._sitting = sitting
+        try:
+            ended = self.play(
+                condition,
+                task.goal,
+                seed=task.seed,
+                attempt=sitting.episode.attempt,
+                record=partial(_hear, sitting.hear, record),
+            )
+            words = how_it_ended(ended)
+        finally:
+            self._sitting = None
+            sitting.end(words)
 
     def _attempts(
         self, task: PlayTask, record: Callable[[Event], None]
@@ -187,7 +231,7 @@ class Session:
             for attempt in range(max(task.attempts, default=-1) + 1):
                 events: list[Event] = []
                 if attempt in task.attempts:
-                    yield attempt, partial(_hear, events, record)
+                    yield attempt, partial(_hear, events.append, record)
                 else:  # it is in the log already: played again for what it teaches
                     chosen, goal, seed = task.condition, task.goal, task.seed
                     self.play(chosen, goal, seed=seed, attempt=attempt, record=events.append)
@@ -370,10 +414,17 @@ class Session:
             ModelError: The language model is missing.
         """
         if condition.player == "human":
-            raise UsageError(
-                "A person is a member of this condition, and nobody is here to be asked.",
-                got=condition.name,
-                remedy="play along in the dashboard: lookalike view",
+            sitting = self._sitting
+            if sitting is None:
+                raise UsageError(
+                    "A person is a member of this condition, and nobody is here to be asked.",
+                    got=condition.name,
+                    remedy="play along in the dashboard: lookalike view",
+                )
+            others = condition.model_copy(update={"player": condition.members})
+            return CouncilPlayer(
+                self.player(others, goal, seed=seed),
+                lambda seen: sitting.ask(seen, self._keep_frame(seen.observation)),
             )
         if condition.player == "random":
             return RandomPlayer()
@@ -455,9 +506,9 @@ class Session:
             self._on_restart(restart)
 
 
-def _hear(events: list[Event], record: Callable[[Event], None], event: Event) -> None:
+def _hear(also: Callable[[Event], None], record: Callable[[Event], None], event: Event) -> None:
     record(event)
-    events.append(event)
+    also(event)
 
 
 class _Meter:

@@ -1,121 +1,92 @@
 """A person as a member of a council: asked first, shown the others' proposals after.
 
-The council plays in a process of its own, under the same loop, limits and log as every run; only the member
-`you` is asked through the page. What everybody proposed, what was decided and whose proposal was worth more
-is in the run's log, so that the run's own page says who was right.
+The council is played by another process: one of its own where it is begun here, or that of a run which goes
+on anyway and lets the person sit down from its next episode on. Either way they are asked through the run's
+seat; what everybody proposed, what was decided and whose proposal was worth more is in the run's log, so
+that its page says who was right.
 """
 
 from __future__ import annotations
 
 import os
-import signal
+import secrets
 import threading
-from collections.abc import Callable, Mapping, Sequence
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import get_context
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import lookalike
-from lookalike.core.errors import LookalikeError, UsageError
-from lookalike.core.protocols import Player
-from lookalike.core.types import Goal, Proposal, Role, Situation
+from lookalike.core.errors import LookalikeError, StoreError, UsageError
 from lookalike.environments import find_goal
-from lookalike.experiments.conditions import PERSON, Condition, list_experiments
-from lookalike.experiments.session import Session, SessionSetup
-from lookalike.players import LanguageModelPlayer, RandomPlayer
-from lookalike.players.llm import normalise_action, why_no_action
-from lookalike.players.mimic import MimicPlayer
-from lookalike.rewards import load_reward_model, save_reward_model
-from lookalike.store import EpisodeFailed, Event, EventLog, RunFinished, open_log
+from lookalike.experiments.conditions import Condition
+from lookalike.experiments.seat import ABSENT_AFTER_S, Asked, Seat
+from lookalike.players.llm import why_no_action
+from lookalike.store import EpisodeKey, FileStore
 from lookalike.web import shown
+from lookalike.web.council_play import MEMBERS, Invitation, members_named, play_council
+from lookalike.web.held import Held
 from lookalike.web.jobs import new_folder
-from lookalike.web.library import Library, key_of
+from lookalike.web.library import FoundRun, Library, key_of
 from lookalike.web.replay import described_event
 from lookalike.web.screen_play import picture_of
 
 MOST_COUNCILS = 2
-TEMPERATURES = (0.2, 0.6, 1.0)
-MEMBERS = {
-    "llm": "language-model members",
-    "random": "members that draw evenly",
-    "mimic": "members that imitate recordings",
-}
 _GRACE_S = 5.0
+_LISTEN_EVERY_S = 0.05
+_LOOK_AFTER_S = 2.0
 _MOST_ACTIONS = 120
-
-
-@dataclass(frozen=True)
-class Invitation:
-    """What a council is to play, picklable.
-
-    Attributes:
-        environment: Environment id.
-        goal: Goal name.
-        seed: The run's seed.
-        members: ``llm``; or in the other members' place ``random`` for even draws, ``mimic`` for imitators.
-        reward_model: Its file, or ``None``.
-        recommendation: Whether members, the person among them, see what the expert recommends.
-        folder: The run's folder.
-        run_id: The run's name.
-        model: Language model's name.
-    """
-
-    environment: str
-    goal: str
-    seed: int
-    members: str
-    reward_model: str | None
-    recommendation: bool
-    folder: str
-    run_id: str
-    model: str = "embedded"
-
-    def condition(self) -> Condition:
-        """Return which parts are switched on."""
-        others = MEMBERS[self.members]
-        return Condition(
-            name="swarm+you" if self.members == "llm" else f"{self.members}+you",
-            kind="control",
-            description=f"a person and {len(TEMPERATURES)} {others}",
-            player="human",
-            temperatures=TEMPERATURES,
-            council="best-reward" if self.reward_model is not None else "majority",
-            reward="reward model" if self.reward_model is not None else "environment score",
-            recommendation=self.recommendation and self.reward_model is not None,
-        )
+_OVER = frozenset({"ended", "failed"})
 
 
 @dataclass
 class Council:
-    """A council that sits.
+    """A council that sits, or will.
 
     Attributes:
         key: Names it in addresses.
-        invitation: What it plays.
-        state: ``beginning``, ``your turn``, ``thinking``, ``ended`` or ``failed``.
+        environment: What is played.
+        goal: What is to be reached; ``None`` where the run says it, later.
+        run_id: The run's name.
+        run_key: The run in the pages.
+        seat: Where the person is asked.
+        token: Names their sitting.
+        process: The process that plays it; ``None`` where the run is not ours.
+        state: ``waiting`` for the run's next episode, ``beginning``, ``your turn``, ``thinking``, ``ended``
+            or ``failed``.
         situation: What the person is asked, where it is their turn.
-        last: The last event, as the replay shows it.
+        last: The last step, as the replay shows it.
         words: How it ended.
         frame: What is on the screen where it is their turn, as a file and its media type, or ``None``.
-        run_key: The run in the pages.
+        address: Where it can be seen who was right.
         version: Changes with everything above.
+        looked_at: When the page last asked, in seconds, monotonic.
     """
 
     key: str
-    invitation: Invitation
-    process: Any
-    pipe: Connection
+    environment: str
+    goal: str | None
+    run_id: str
     run_key: str
+    seat: Seat
+    token: str
+    process: Any = None
     state: str = "beginning"
     situation: dict[str, Any] | None = None
     last: dict[str, Any] | None = None
     words: str = ""
     frame: tuple[bytes, str] | None = None
+    address: str = ""
     version: int = 0
+    number: int = 0
+    looked_at: float = field(default_factory=time.monotonic)
     changed: threading.Condition = field(default_factory=threading.Condition)
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more comes."""
+        return self.state in _OVER
 
     def tell(self, **changes: Any) -> None:
         """Change what the page shows."""
@@ -128,22 +99,55 @@ class Council:
     def as_dict(self, *, after: int, patience_s: float = 0.0) -> dict[str, Any]:
         """Return what the page shows, as soon as it is newer than ``after``, or patience ends."""
         with self.changed:
+            self.looked_at = time.monotonic()
             self.changed.wait_for(lambda: self.version > after, timeout=patience_s)
-            names = ("key", "state", "situation", "last", "words", "version", "run_key")
+            self.looked_at = time.monotonic()
+            names = ("key", "state", "situation", "last", "words", "version", "run_key", "address")
             return {name: getattr(self, name) for name in names}
+
+    def hear(self, said: Asked) -> None:
+        """Take in what the run says."""
+        last = self.last if said.last is None else described_event(said.last, {})
+        if said.over is not None:
+            state = "failed" if said.failed else "ended"
+            self.tell(state=state, words=shown.line(said.over, 600), last=last, situation=None)
+            return
+        if said.question is None:
+            self.tell(state="thinking", last=last, situation=None)
+            return
+        frame = None
+        if said.frame is not None:
+            with suppress(LookalikeError, OSError, ValueError):
+                frame = picture_of(FileStore(self.seat.run_folder / "files").get_frame(said.frame))
+        question = _shown_question(said.question)
+        self.tell(state="your turn", situation=question, frame=frame, last=last, number=said.number)
+
+
+def has_a_seat(run: FoundRun) -> bool:
+    """Return whether a person can sit down in a run: it goes on, and in some condition a council decides."""
+    if run.status != "running":
+        return False
+    try:
+        said = run.log.configuration(run.run_id)
+        conditions = [Condition.model_validate(entry) for entry in said["conditions"]]
+    except (LookalikeError, KeyError, TypeError, ValueError):
+        return False
+    # The sixteen games of the paper's table are played without keeping pictures, and without a seat.
+    return "lookahead_steps" not in said and any(condition.has_a_seat for condition in conditions)
 
 
 class Councils:
-    """All councils of this server.
+    """All councils in which somebody sits at a page of this server.
 
     Args:
-        library: Where runs go.
+        library: Where runs are, and go.
     """
 
     def __init__(self, library: Library) -> None:
         self._library = library
-        self._councils: dict[str, Council] = {}
-        self._lock = threading.Lock()
+        self._held: Held[Council] = Held(
+            "This council does not sit any more.", remedy="its run is in the list of runs"
+        )
 
     def start(
         self,
@@ -162,39 +166,76 @@ class Councils:
             UsageError: Too many councils, members or a seed that cannot be meant.
         """
         find_goal(environment, goal)
-        if members not in MEMBERS:
+        others = members_named(members)
+        if others is None:
             raise UsageError(
                 "There are no such members.", got=shown.line(members), expected=", ".join(MEMBERS)
             )
         if not 0 <= seed < 2**31:
             raise UsageError("A seed is a whole number from 0.", got=seed)
-        with self._lock:
-            if sum(c.process.is_alive() for c in self._councils.values()) >= MOST_COUNCILS:
-                raise UsageError(
-                    "Enough councils are sitting.", got=MOST_COUNCILS, remedy="end one of them first"
-                )
+        self._check_room()
         folder = new_folder(self._library.folder, f"play-along-{goal}")
+        seat = Seat(folder)
         invitation = Invitation(
             environment=environment,
             goal=goal,
             seed=seed,
-            members=members,
+            members=others,
             reward_model=str(reward_model) if reward_model is not None else None,
             recommendation=recommendation,
             folder=str(folder),
             run_id=folder.name,
+            token=seat.take(),
         )
-        context = get_context("spawn")
-        ours, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(theirs, invitation, os.getpid()), daemon=True)
+        process = get_context("spawn").Process(
+            target=play_council, args=(invitation, os.getpid()), daemon=True
+        )
         process.start()
-        theirs.close()
-        run_key = key_of(str(folder / "events.sqlite"), invitation.run_id)
-        council = Council(f"council-{run_key}", invitation, process, ours, run_key)
-        with self._lock:
-            self._councils[council.key] = council
-        threading.Thread(target=self._listen, args=(council,), daemon=True, name=council.key).start()
-        return council
+        run_key = key_of(str(folder / "events.sqlite"), folder.name)
+        return self._hold(
+            Council(
+                key=f"council-{run_key}",
+                environment=environment,
+                goal=goal,
+                run_id=folder.name,
+                run_key=run_key,
+                seat=seat,
+                token=invitation.token,
+                process=process,
+                address=f"/runs/{run_key}",
+            )
+        )
+
+    def join(self, run: FoundRun) -> Council:
+        """Sit down in a run that goes on: the person is asked from its next episode on.
+
+        Raises:
+            UsageError: The run does not go on, has no council, or somebody sits there.
+        """
+        folder = self._library.folder_of(run)
+        if folder is None or not folder.is_dir() or not has_a_seat(run):
+            raise UsageError(
+                "Nobody can sit down in this run.",
+                got=run.status,
+                expected="a run that goes on, with a condition in which members decide together",
+                remedy="start a council of your own instead",
+            )
+        self._check_room()
+        seat = Seat(folder)
+        token = seat.take()
+        return self._hold(
+            Council(
+                key=f"council-{run.key}-{secrets.token_hex(3)}",
+                environment=str(run.log.configuration(run.run_id).get("environment", "")),
+                goal=None,
+                run_id=run.run_id,
+                run_key=run.key,
+                seat=seat,
+                token=token,
+                state="waiting",
+                address=f"/runs/{run.key}",
+            )
+        )
 
     def council(self, key: str) -> Council:
         """Return a council.
@@ -202,11 +243,7 @@ class Councils:
         Raises:
             UsageError: There is none with that key.
         """
-        with self._lock:
-            found = self._councils.get(key)
-        if found is None:
-            raise UsageError("This council does not sit any more.", remedy="its run is in the list of runs")
-        return found
+        return self._held.find(key)
 
     def propose(self, key: str, action: str) -> Council:
         """Give the person's proposal.
@@ -223,228 +260,116 @@ class Councils:
                 raise UsageError("It is not your turn.", remedy="wait until you are asked")
             council.state, council.situation = "thinking", None
             council.version += 1
-        council.pipe.send(("proposal", action))
+            council.seat.answer(council.number, action)
         return council
 
     def leave(self, key: str) -> Council:
-        """Leave: the run stops there, and stays."""
+        """Leave: a council that was begun here stops and stays, another run goes on."""
         council = self.council(key)
-        with suppress(OSError):
-            council.pipe.send(("leave", ""))
+        council.seat.leave()
+        if council.process is None and not council.over:
+            council.tell(state="ended", words="You left; the run goes on without you.", situation=None)
         return council
 
     def close(self) -> None:
-        """End all councils; their runs stay."""
-        with self._lock:
-            councils, self._councils = list(self._councils.values()), {}
+        """Leave all councils; their runs stay."""
+        councils = self._held.drop_all()
         for council in councils:
-            with suppress(OSError):
-                council.pipe.send(("leave", ""))
+            council.seat.leave()
         for council in councils:
+            if council.process is None:
+                continue
             council.process.join(timeout=_GRACE_S)
             if council.process.is_alive():
                 council.process.kill()
                 council.process.join()
 
+    def _check_room(self) -> None:
+        if sum(not council.over for council in self._held.all()) >= MOST_COUNCILS:
+            raise UsageError(
+                "Enough councils are sitting.", got=MOST_COUNCILS, remedy="end one of them first"
+            )
+
+    def _hold(self, council: Council) -> Council:
+        self._held.put(council.key, council)
+        threading.Thread(target=self._listen, args=(council,), daemon=True, name=council.key).start()
+        return council
+
     def _listen(self, council: Council) -> None:
-        while True:
-            try:
-                kind, content = council.pipe.recv()
-            except (EOFError, OSError):
-                break
-            if kind == "ask":
-                situation, frame = content
-                council.tell(state="your turn", situation=situation, frame=frame)
-            elif kind == "event":
-                council.tell(last=content, state="thinking")
-            elif kind == "ended":
-                self._library.forget()
-                council.tell(state="ended", words=content, situation=None)
-            else:
-                council.tell(state="failed", words=content, situation=None)
-        council.process.join(timeout=_GRACE_S)
-        if council.state not in {"ended", "failed"}:
-            council.tell(state="failed", words="The council's process ended unexpectedly.", situation=None)
+        """Follow what the run says until it is over."""
+        mark, number, looked = (0, 0), 0, 0.0
+        while not council.over:
+            if time.monotonic() - looked > _LOOK_AFTER_S:
+                looked = time.monotonic()
+                self._look_after(council)
+            ended = council.process is not None and not council.process.is_alive()
+            if council.seat.mark() != mark:
+                mark = council.seat.mark()
+                said = council.seat.said(council.token)
+                if said is not None and said.number > number:
+                    number = said.number
+                    self._locate(council, said)
+                    council.hear(said)
+                    continue
+            if ended and not council.over:
+                council.tell(
+                    state="failed", words="The council's process ended unexpectedly.", situation=None
+                )
+            time.sleep(_LISTEN_EVERY_S)
+        council.seat.leave()
         self._library.forget()
 
-
-class LeftError(Exception):
-    """The person left."""
-
-
-class CouncilPlayer:
-    """A Player for all members: the person through a question, the others through another player.
-
-    Args:
-        others: Who proposes for the other members.
-        ask: Asks the person; raises `LeftError` where they leave.
-    """
-
-    name = "council"
-
-    def __init__(self, others: Player, ask: Callable[[Situation], str]) -> None:
-        self._others = others
-        self._ask = ask
-
-    def start_episode(self, *, seed: int) -> None:
-        """See the protocol."""
-        self._others.start_episode(seed=seed)
-
-    def propose(self, situation: Situation, roles: Sequence[Role], *, seed: int) -> list[Proposal]:
-        """Ask the person before anybody else has proposed, then the others."""
-        by_role: dict[str, Proposal] = {}
-        person = next((role for role in roles if role.name == PERSON), None)
-        if person is not None:
-            by_role[PERSON] = Proposal(person, normalise_action(self._ask(situation)))
-        others = [role for role in roles if role.name != PERSON]
-        if others:
-            for proposal in self._others.propose(situation, others, seed=seed):
-                by_role[proposal.role.name] = proposal
-        return [by_role[role.name] for role in roles]
-
-
-class _CouncilSession(Session):
-    """A session whose player asks a person too."""
-
-    def __init__(self, setup: SessionSetup, members: str, ask: Callable[[Situation], str]) -> None:
-        super().__init__(setup)
-        self._members = members
-        self._ask = ask
-
-    def player(self, condition: Condition, goal: Goal, *, seed: int = 0) -> Player:
-        """See `Session.player`."""
-        del goal, seed
-        others: Player
-        if self._members == "random":
-            others = RandomPlayer()
-        elif self._members == "mimic":
-            others = MimicPlayer(self.visual())
+    def _look_after(self, council: Council) -> None:
+        """Say that the person is there; see whether the run still is."""
+        if council.process is not None:
+            council.seat.stay()
+            return
+        # A run that is not ours is not held up by a page that was closed.
+        if time.monotonic() - council.looked_at < ABSENT_AFTER_S:
+            council.seat.stay()
+        with suppress(StoreError):
+            if self._library.run(council.run_key).status == "running":
+                return
+        if council.seat.said(council.token) is None:
+            words = "The run ended before its next council, so nobody asked you."
+            council.tell(state="ended", words=words, situation=None)
         else:
-            others = LanguageModelPlayer(self.model(), admissible=condition.admissible_actions)
-        return CouncilPlayer(others, self._ask)
+            council.tell(state="ended", words="The run stopped.", situation=None)
 
-
-def _serve(pipe: Connection, invitation: Invitation, parent: int) -> None:
-    """Play a council (the process's own main function)."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
-    if os.getppid() != parent:
-        return
-    try:
-        pipe.send(("ended", _play(pipe, invitation)))
-    except LookalikeError as error:
-        with suppress(OSError):
-            pipe.send(("failed", f"{error.what} {error.remedy or ''}".strip()))
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        pass  # the dashboard is gone
-
-
-def _play(pipe: Connection, invitation: Invitation) -> str:
-    """Play the one episode of the run into its log; return how it ended."""
-    condition = invitation.condition()
-    goal = find_goal(invitation.environment, invitation.goal)
-    document, beside = None, None
-    folder = Path(invitation.folder)
-    if invitation.reward_model is not None:
-        document = load_reward_model(Path(invitation.reward_model))
-        if document.visual is not None:
-            beside = Path(invitation.reward_model).parent  # its weights lie there
-        else:
-            save_reward_model(document, folder / "reward-model.yaml")
-    setup = SessionSetup(
-        environment=invitation.environment,
-        reward_model=document,
-        replay=None,
-        recorded_seeds=(),
-        model=invitation.model,
-        files=folder / "files",
-        visual=beside,
-    )
-
-    def ask(situation: Situation) -> str:
-        frame = situation.observation.frame
-        if frame is not None and not situation.observation.text and invitation.members == "llm":
-            raise UsageError(
-                "The language model sees no pictures, and this game shows nothing else.",
-                got=invitation.environment,
-                remedy="sit down with members that draw evenly",
-            )
-        pipe.send(("ask", (_question(situation), None if frame is None else picture_of(frame))))
-        kind, content = pipe.recv()
-        if kind == "leave":
-            raise LeftError
-        return str(content)
-
-    with open_log(folder / "events.sqlite") as log, log.hold(invitation.run_id):
-        log.start_run(
-            invitation.run_id,
-            _described(invitation, condition, document.content_hash() if document else None),
-            package_version=lookalike.__version__,
-            folder=str(folder),
-        )
-        session = _CouncilSession(setup, invitation.members, ask)
-        return _play_into(log, invitation, condition, goal, session=session, pipe=pipe)
-
-
-def _play_into(
-    log: EventLog,
-    invitation: Invitation,
-    condition: Condition,
-    goal: Goal,
-    *,
-    session: _CouncilSession,
-    pipe: Connection,
-) -> str:
-    frames: dict[str | None, str | None] = {}
-
-    def record(event: Event) -> None:
-        log.append(invitation.run_id, [event])
-        pipe.send(("event", described_event(event, frames)))
-
-    end = RunFinished(status="finished", episodes=1)
-    try:
-        last = session.play(condition, goal, seed=invitation.seed, attempt=0, record=record)
-        if isinstance(last, EpisodeFailed):
-            end = RunFinished(status="finished", episodes=1, failures=1)
-            return f"The game stopped: {last.failure}"
-        success = getattr(last, "success", False)
-        return "The goal was reached." if success else "The goal was not reached."
-    except (LeftError, EOFError, OSError):
-        end = RunFinished(status="stopped", reason="the person left")
-        return "You left; what was played stays."
-    except LookalikeError as error:
-        end = RunFinished(status="stopped", reason=error.what)
-        raise
-    finally:
+    def _locate(self, council: Council, said: Asked) -> None:
+        """Find the episode in the pages, where the run has others."""
+        if council.process is not None or said.episode is None or said.over is None:
+            return
         with suppress(LookalikeError):
-            log.append(invitation.run_id, [end])
-        session.close()
+            number = _number_of(self._library.run(council.run_key), said.episode)
+            if number is not None:
+                council.address = f"/runs/{council.run_key}/episodes/{number}"
 
 
-def _question(situation: Situation) -> dict[str, Any]:
-    """Return what the person is shown: what every member is shown."""
-    actions = situation.admissible_actions
+def _number_of(run: FoundRun, episode: EpisodeKey) -> int | None:
+    return next((e.number for e in run.browser.episodes(run.run_id) if e.key == episode), None)
+
+
+def _shown_question(question: dict[str, Any]) -> dict[str, Any]:
+    """Return what the person is shown, fit for a page: what a run says of itself is believed of nothing."""
+
+    def lines(name: str, longest: int) -> list[str]:
+        found = question.get(name)
+        return (
+            [shown.line(item, longest) for item in found[:_MOST_ACTIONS]] if isinstance(found, list) else []
+        )
+
+    def number(name: str) -> int:
+        found = question.get(name)
+        return found if isinstance(found, int) else 0
+
     return {
-        "goal": shown.text(situation.goal),
-        "how_to_play": shown.text(situation.how_to_play, 4000),
-        "observation": shown.text(situation.observation.text or ""),
-        "recommended": [shown.line(item.action) for item in situation.guidance],
-        "actions": [shown.line(a, 60) for a in actions[:_MOST_ACTIONS]] if actions is not None else [],
-        "step": situation.step,
-        "steps_left": situation.steps_left,
-        "picture": situation.observation.frame is not None,
-    }
-
-
-def _described(invitation: Invitation, condition: Condition, document: str | None) -> Mapping[str, Any]:
-    """Return what the run was asked to do, as every run's log says it."""
-    spec = next((s for s in list_experiments() if s.environment == invitation.environment), None)
-    return {
-        "experiment": spec.name if spec is not None else "play-along",
-        "environment": invitation.environment,
-        "recording": spec.recording if spec is not None else "",
-        "goals": [invitation.goal],
-        "seeds": [invitation.seed],
-        "conditions": [condition.model_dump(mode="json")],
-        "reward_model": document,
-        "model": invitation.model if invitation.members == "llm" else "none",
+        "goal": shown.text(str(question.get("goal", ""))),
+        "how_to_play": shown.text(str(question.get("how_to_play", "")), 4000),
+        "observation": shown.text(str(question.get("observation", ""))),
+        "recommended": lines("recommended", 200),
+        "actions": lines("actions", 60),
+        "step": number("step"),
+        "steps_left": number("steps_left"),
+        "picture": question.get("picture") is True,
     }

@@ -20,7 +20,7 @@ from lookalike.core.errors import LookalikeError, UnknownNameError
 from lookalike.core.types import Usage
 from lookalike.environments import find_goal
 from lookalike.experiments.collect import paused_result
-from lookalike.experiments.conditions import Condition, ExperimentSpec
+from lookalike.experiments.conditions import Condition, ExperimentSpec, joined_conditions
 from lookalike.experiments.resolved import ResolvedExperiment, resolve_again
 from lookalike.experiments.results import (
     CreatedWith,
@@ -200,7 +200,8 @@ class _Follower:
         asked = figures.asked
         if asked is None:
             return
-        rows = [row for condition in asked.conditions for row in condition.rows()]
+        joined = joined_conditions(asked.conditions, (key.condition for key in self.ended))
+        rows = [row for condition in (*asked.conditions, *joined) for row in condition.rows()]
         known = {row.name for row in rows} | {row.episodes_of for row in rows}
         episodes = [e for e in (*self.ended.values(), *paused.values()) if e.condition in known]
         episodes.sort(key=lambda e: (e.condition, e.complexity, e.goal, e.seed, e.attempt))

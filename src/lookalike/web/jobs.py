@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lookalike.core.errors import LookalikeError, UsageError
+from lookalike.web.held import Held
 from lookalike.web.library import Library
 
 State = Literal["running", "finished", "failed"]
@@ -78,14 +79,12 @@ class Jobs:
 
     def __init__(self, library: Library) -> None:
         self._library = library
-        self._jobs: dict[str, Job] = {}
+        self._held: Held[Job] = Held("There is no such job (any more).", remedy="see the list of runs")
         self._numbers = itertools.count(1)
-        self._lock = threading.Lock()
 
     def listing(self) -> list[Job]:
         """Return all jobs, the newest first."""
-        with self._lock:
-            return list(reversed(self._jobs.values()))
+        return self._held.all()[::-1]
 
     def job(self, key: str) -> Job:
         """Return one job.
@@ -93,11 +92,7 @@ class Jobs:
         Raises:
             UsageError: There is none with that key.
         """
-        with self._lock:
-            found = self._jobs.get(key)
-        if found is None:
-            raise UsageError("There is no such job (any more).", remedy="see the list of runs")
-        return found
+        return self._held.find(key)
 
     def work(self, title: str, work: Work) -> Job:
         """Do something in a thread; it returns what came of it and where that is shown."""
@@ -163,8 +158,7 @@ class Jobs:
         self._wait(job, log)
 
     def _check_room(self) -> None:
-        with self._lock:
-            running = sum(j.process is not None and j.state == "running" for j in self._jobs.values())
+        running = sum(job.process is not None and job.state == "running" for job in self._held.all())
         if running >= MOST_RUNS:
             raise UsageError(
                 "Enough runs are being played.",
@@ -209,13 +203,13 @@ class Jobs:
         """Leave runs alone: they go on by themselves, and their store is what counts."""
 
     def _new(self, title: str) -> Job:
-        with self._lock:
-            job = Job(f"job-{next(self._numbers)}", title)
-            self._jobs[job.key] = job
-            old = [k for k, j in self._jobs.items() if j.state != "running"]
-            for key in old[: max(0, len(self._jobs) - _MOST_JOBS)]:
-                del self._jobs[key]
-            return job
+        job = Job(f"job-{next(self._numbers)}", title)
+        self._held.put(job.key, job)
+        jobs = self._held.all()
+        ended = [other.key for other in jobs if other.state != "running"]
+        for key in ended[: max(0, len(jobs) - _MOST_JOBS)]:
+            self._held.drop(key)
+        return job
 
 
 def _last_lines(log: Path) -> list[str]:

@@ -265,6 +265,11 @@ def start_council(dashboard: Dashboard, request: Request) -> Any:
     return council.as_dict(after=-1)
 
 
+def take_seat(dashboard: Dashboard, request: Request) -> Any:
+    """Sit down in the councils of a run that goes on."""
+    return dashboard.councils.join(dashboard.library.run(request.path_params["run"])).as_dict(after=-1)
+
+
 def council_page(dashboard: Dashboard, request: Request) -> Response:
     """Show a council to its human member."""
     council = dashboard.councils.council(request.path_params["council"])
@@ -309,6 +314,7 @@ ROUTES = (
     ("/api/start", ["POST"], start_run),
     ("/api/runs/{run}/there", ["GET"], run_there),
     ("/api/councils", ["POST"], start_council),
+    ("/api/runs/{run}/seat", ["POST"], take_seat),
     ("/councils/{council}", ["GET"], council_page),
     ("/api/councils/{council}", ["GET"], council_state),
     ("/api/councils/{council}/frame", ["GET"], council_frame),

@@ -13,6 +13,7 @@ from lookalike.experiments.report import view
 from lookalike.experiments.report.paper import published
 from lookalike.store import EpisodeKey
 from lookalike.web import plots, replay
+from lookalike.web.council import has_a_seat
 from lookalike.web.figures import Figures
 from lookalike.web.library import FoundRun
 from lookalike.web.state import Dashboard
@@ -101,6 +102,7 @@ def run_values(
             if e.failure is not None
         ][:50],
         "tag": f"{figures.version}-{run.status}",
+        "seat": has_a_seat(run),
     }
 
 

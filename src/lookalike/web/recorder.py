@@ -24,6 +24,7 @@ from lookalike.recordings.jsonl import LogEvent, LogHeader, LogWriter
 from lookalike.recordings.recorder import Pace, render_video
 from lookalike.recordings.text_safety import clean_command, clean_observation
 from lookalike.web import screen_play, shown
+from lookalike.web.held import Held
 from lookalike.web.library import RECORDINGS_FOLDER, Library
 from lookalike.web.screen_play import ActionsWriter
 
@@ -114,7 +115,10 @@ class Games:
     def __init__(self, library: Library, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._library = library
         self._clock = clock
-        self._games: dict[str, Game] = {}
+        self._held: Held[Game] = Held(
+            "This game is not being played any more.",
+            remedy="its recording is in the list of recordings; start another game",
+        )
         self._lock = threading.Lock()
 
     def start(self, environment: str, *, seed: int, licence: str) -> Game:
@@ -138,14 +142,13 @@ class Games:
         if has_levels(environment):
             require_part((seed,), "recording")
         self._end_idle()
-        with self._lock:
-            if len(self._games) >= MOST_GAMES:
-                raise UsageError(
-                    "Too many games are being played here.",
-                    got=len(self._games),
-                    expected=f"at most {MOST_GAMES} at once",
-                    remedy="end one of them first",
-                )
+        if len(self._held) >= MOST_GAMES:
+            raise UsageError(
+                "Too many games are being played here.",
+                got=len(self._held),
+                expected=f"at most {MOST_GAMES} at once",
+                remedy="end one of them first",
+            )
         game = make_environment(screen_play.sharper(environment))
         try:
             if not game.capabilities & {"text", "frames"}:
@@ -169,9 +172,7 @@ class Games:
         text = started.see(first, None)
         if isinstance(log, LogWriter):
             log.append(LogEvent("observation", 0.0, text))
-        with self._lock:
-            self._games[started.key] = started
-        return started
+        return self._held.put(started.key, started)
 
     def game(self, key: str) -> Game:
         """Return a game.
@@ -179,14 +180,7 @@ class Games:
         Raises:
             UsageError: It is not being played.
         """
-        with self._lock:
-            found = self._games.get(key)
-        if found is None:
-            raise UsageError(
-                "This game is not being played any more.",
-                remedy="its recording is in the list of recordings; start another game",
-            )
-        return found
+        return self._held.find(key)
 
     def command(self, key: str, text: str, *, typing_s: float = 0.0) -> Game:
         """Play a command and write it down.
@@ -243,16 +237,13 @@ class Games:
     def finish(self, key: str) -> Game:
         """End a game and keep its recording, where something was played; an empty one is removed."""
         game = self.game(key)
-        with self._lock:
-            self._games.pop(key, None)
+        self._held.drop(key)
         self._finish(game)
         return game
 
     def close(self) -> None:
         """End all games; what was played is kept."""
-        with self._lock:
-            games, self._games = list(self._games.values()), {}
-        for game in games:
+        for game in self._held.drop_all():
             self._finish(game)
 
     def _finish(self, game: Game) -> None:
@@ -284,11 +275,9 @@ class Games:
 
     def _end_idle(self) -> None:
         now = self._clock()
-        with self._lock:
-            idle = [key for key, game in self._games.items() if now - game.touched > IDLE_S]
-            games = [self._games.pop(key) for key in idle]
-        for game in games:
-            self._finish(game)
+        for game in self._held.all():
+            if now - game.touched > IDLE_S and self._held.drop(game.key) is not None:
+                self._finish(game)
 
     def _new_path(self, environment: str) -> Path:
         folder = self._library.folder / RECORDINGS_FOLDER

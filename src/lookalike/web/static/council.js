@@ -30,11 +30,11 @@ function turn(state) {
   } else {
     at("buttons").replaceChildren();
     at("listed").hidden = true;
-    at("state").textContent = { beginning: "The council gathers …", thinking: "The others think …" }[state.state] ?? "";
+    at("state").textContent = { waiting: "You have a seat. The run is at an episode; you are asked from its next one on.", beginning: "The council gathers …", thinking: "The others think …" }[state.state] ?? "";
   }
   if (state.state === "ended" || state.state === "failed") {
     root.querySelector('[data-do="leave"]').hidden = true;
-    at("state").replaceChildren(el(state.state === "failed" ? "strong.bad-ink" : "strong", {}, state.words), " ", el("a", { href: root.dataset.run }, "See the run: who was right"));
+    at("state").replaceChildren(el(state.state === "failed" ? "strong.bad-ink" : "strong", {}, state.words), " ", el("a", { href: state.address }, "See the run: who was right"));
   }
 }
 
