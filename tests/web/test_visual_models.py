@@ -14,6 +14,10 @@ from lookalike.web.council import Councils
 from lookalike.web.library import Library
 from lookalike.web.verdicts import Rescorer
 
+STEPS = 12
+WAYS = ("right", "up", "left", "down")
+"""Somewhere there is no wall, and the picture changes."""
+
 
 @pytest.fixture
 def library(visual_document: Path) -> Iterator[Library]:
@@ -43,11 +47,11 @@ def test_a_person_sits_among_imitators_and_the_verdicts_are_computed_again(
         council = councils.start(
             "procgen:maze", goal="complete", seed=10_000, members="mimic", reward_model=visual_document
         )
-        for _ in range(4):
+        for number in range(STEPS):
             state = turn(councils, council.key, "your turn")
             assert state["situation"]["recommended"]
             assert councils.council(council.key).frame is not None
-            councils.propose(council.key, "right")
+            councils.propose(council.key, WAYS[number % len(WAYS)])
         turn(councils, council.key, "your turn")
         councils.leave(council.key)
         turn(councils, council.key, "ended")
@@ -59,7 +63,7 @@ def test_a_person_sits_among_imitators_and_the_verdicts_are_computed_again(
     rescorer = Rescorer()
     files = library.files_of(run)
     found = rescorer.verdicts(run, 0, model, [], folder=visual_document.parent, files=files)
-    assert len(found["steps"]) == 4
+    assert len(found["steps"]) == STEPS
     assert [s["now"] for s in found["steps"]] == [s["stored"] for s in found["steps"]]
     assert any(s["now"] for s in found["steps"])
     less = rescorer.verdicts(run, 0, model, ["progress"], folder=visual_document.parent, files=files)
