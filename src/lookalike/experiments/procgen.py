@@ -9,7 +9,7 @@ are there already are taken as they are.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -18,12 +18,13 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 import lookalike
-from lookalike.core.errors import RecordingError, UnknownNameError, UsageError
+from lookalike.core.errors import UnknownNameError, UsageError
 from lookalike.core.types import Demonstration, Goal
 from lookalike.environments import load_goals
-from lookalike.environments.levels import FIRST_TUNING_LEVEL, require_part
+from lookalike.environments.levels import require_part
 from lookalike.experiments.conditions import ExperimentSpec, find_condition, parse_range
 from lookalike.experiments.preparation import Advance
+from lookalike.experiments.procgen_recordings import first_play, levels_in, read_silent, record_game
 from lookalike.experiments.report import write_report
 from lookalike.experiments.resolved import ResolvedExperiment
 from lookalike.experiments.results import CreatedWith, EpisodeResult, ExperimentResult, GoalInfo
@@ -35,9 +36,6 @@ from lookalike.rewards import RewardModel, load_reward_model, save_reward_model
 from lookalike.store import open_log
 
 RECORDINGS_FOLDER = "recordings"
-SEARCH_STEPS = 40_000
-"""Steps that the demonstrator may search a level."""
-LICENCE = "CC0-1.0"
 MOST_VIDEOS = 20
 
 
@@ -72,12 +70,14 @@ class GamePlayed:
         result: Its own table.
         reward_model: What the expert wrote.
         unsolved: Recording levels that the demonstrator did not solve; there is no video of them.
+        levels: Levels that the videos hold.
     """
 
     game: str
     result: ExperimentResult
     reward_model: RewardModel
     unsolved: int
+    levels: int
 
 
 def run_procgen(
@@ -165,12 +165,13 @@ def _play_game(game: str, asked: _Asked, out: Path, options: RunOptions) -> Game
     )
     demonstrations = read_silent(recordings)
     document = watch_game(game, demonstrations, folder, effort=asked.effort, progress=options.progress)
-    replay = read_with_actions(recordings[0]) if "replay" in asked.conditions else None
+    levels = [levels_in(video) for video in recordings]
+    replay = first_play(recordings[0], levels[0]) if "replay" in asked.conditions else None
     setup = SessionSetup(
         environment=f"procgen:{game}",
         reward_model=document,
-        replay=replay.trajectory.actions if replay is not None else None,
-        recorded_seeds=tuple(d.started_with for d in demonstrations if d.started_with is not None),
+        replay=replay,
+        recorded_seeds=tuple(level for shown in levels for level, _ in shown),
         step_time_limit_s=options.step_time_limit_s,
         memory_limit_mb=options.memory_limit_mb,
         budget=options.budgets.episode,
@@ -192,7 +193,7 @@ def _play_game(game: str, asked: _Asked, out: Path, options: RunOptions) -> Game
         tuple(find_condition(name) for name in asked.conditions),
     )
     result = _carry_out(resolved, setup, folder=folder, out=out, options=options, asked=asked)
-    return GamePlayed(game, result, document, unsolved)
+    return GamePlayed(game, result, document, unsolved, sum(len(shown) for shown in levels))
 
 
 def _carry_out(
@@ -216,83 +217,6 @@ def _carry_out(
         result = play_out(resolved, setup, log, run_id, described=described, options=options)
     write_report(result, folder)
     return result
-
-
-def record_game(
-    game: str, goal: Goal, folder: Path, *, count: int, progress: Advance | None = None
-) -> tuple[list[Path], int]:
-    """Let the scripted demonstrator record levels, from 0 on; videos that are there already are kept.
-
-    Args:
-        game: Procgen game.
-        goal: What a recording ends with.
-        folder: Where the videos go, named by their level.
-        count: How many videos.
-        progress: Called with done, total and what is going on.
-
-    Returns:
-        The videos in the levels' order, and how many levels were tried and not solved.
-
-    Raises:
-        RecordingError: Too few levels were solved.
-    """
-    from lookalike.environments.procgen import Procgen
-    from lookalike.recordings.demonstrator import record_search
-    from lookalike.recordings.procgen_guides import procgen_guide
-
-    folder.mkdir(parents=True, exist_ok=True)
-    found = sorted(folder.glob("[0-9][0-9][0-9].mp4"))[:count]
-    unsolved = len(list(folder.glob("*.unsolved")))
-    if len(found) == count:
-        return found, unsolved
-    environment = Procgen(game)
-    try:
-        guide = procgen_guide(game, goal)
-        for level in range(min(3 * count, FIRST_TUNING_LEVEL)):
-            video, missed = folder / f"{level:03d}.mp4", folder / f"{level:03d}.unsolved"
-            if len(found) >= count:
-                break
-            if video.exists() or missed.exists():
-                continue
-            if progress is not None:
-                progress(len(found), count, f"{game}: recording level {level}")
-            _, made = record_search(
-                environment, guide, seed=level, out=video, licence=LICENCE, max_steps=SEARCH_STEPS
-            )
-            if made is None:
-                missed.write_text(f"not solved within {SEARCH_STEPS} steps of search\n", encoding="utf-8")
-                unsolved += 1
-            else:
-                found.append(video)
-    finally:
-        environment.close()
-    if len(found) < 3:
-        raise RecordingError(
-            f"The demonstrator solved too few levels of {game}.", got=len(found), expected="3 or more"
-        )
-    return sorted(found)[:count], unsolved
-
-
-def read_silent(videos: Sequence[Path]) -> list[Demonstration]:
-    """Read videos without their actions: what the expert sees.
-
-    Only the level and the outcome are taken from the log beside; the expert finds the level without it too.
-    """
-    from lookalike.recordings.visual_video import read_visual_video
-
-    found = []
-    for video in videos:
-        silent = read_visual_video(video, actions=False, licence=LICENCE, player_kind="scripted")
-        known = read_with_actions(video)
-        found.append(replace(silent, started_with=known.started_with, outcome=known.outcome))
-    return found
-
-
-def read_with_actions(video: Path) -> Demonstration:
-    """Read a video with its log."""
-    from lookalike.recordings.visual_video import read_visual_video
-
-    return read_visual_video(video)
 
 
 def watch_game(
@@ -381,9 +305,9 @@ def _game_notes(played: Sequence[GamePlayed], episodes: Sequence[EpisodeResult])
             f"{name}: mean over {len(means)} games {100 * sum(means) / len(means):.1f}%{between}: {table}."
         )
     videos = ", ".join(
-        f"{one.game} {len(one.reward_model.recordings)}"
+        f"{one.game} {one.levels} in {len(one.reward_model.recordings)}"
         + (f" ({one.unsolved} unsolved)" if one.unsolved else "")
         for one in played
     )
-    notes.append(f"Scripted recordings watched, silent, of levels below 200: {videos}.")
+    notes.append(f"Scripted recordings watched, silent; plays of levels below 200 in videos: {videos}.")
     return notes

@@ -24,7 +24,15 @@ from lookalike.core.seeds import derive_seed
 from lookalike.core.types import Demonstration
 from lookalike.experts.visual_actions import LearnedActions, label_plays, learn_actions, learn_policy
 from lookalike.experts.visual_clock import Clock, find_clock
-from lookalike.experts.visual_data import UNKNOWN, Plays, find_levels, pack, play_at_random, watched_plays
+from lookalike.experts.visual_data import (
+    UNKNOWN,
+    Plays,
+    Segment,
+    find_segments,
+    pack,
+    play_at_random,
+    watched_plays,
+)
 from lookalike.experts.visual_ends import LearnedEnds, SeenEnds, learn_ends, see_ends
 from lookalike.experts.visual_progress import LearnedProgress, learn_preview, learn_progress
 from lookalike.experts.visual_stages import Stage, find_stages, write_thumbnail
@@ -83,7 +91,7 @@ class Effort:
     """
 
     random_steps: int = 8_000
-    tried_steps: int = 30_000
+    tried_steps: int = 100_000
     actions: int = 400
     progress: int = 600
     policy: int = 500
@@ -120,12 +128,13 @@ class WatchReport:
         actions: The inverse dynamics on held-out random play.
         progress: The progress network on held-out recordings, with the ridge baseline.
         clock: Pixels that tell the time.
-        held_out: How many recordings were held out.
+        held_out: How many recordings, or levels of them, were held out.
         tried: Share of the recordings' steps whose action was recovered by trying, in [0, 1].
         agreement: Share of the held-out recordings' steps that the inverse-dynamics network names like
             trying does, where actions have visible effects; ``None`` where there are none.
         compared: How many steps that is.
         ends: What good ends look like.
+        levels: How many levels' plays the recordings hold.
     """
 
     distance: float
@@ -137,6 +146,7 @@ class WatchReport:
     agreement: float | None = None
     compared: int = 0
     ends: LearnedEnds | None = None
+    levels: int = 0
 
 
 class EmbeddedVisualExpert:
@@ -184,8 +194,7 @@ class EmbeddedVisualExpert:
         require_torch()
         if not demonstrations:
             raise RecordingError("There is no demonstration to watch.", expected="at least one recording")
-        watched = watched_plays(demonstrations)
-        own, names, tried, seen_ends = self._play(demonstrations, watched, environment)
+        segments, watched, own, names, tried, seen_ends = self._play(demonstrations, environment)
         landmarks = _landmarks(own)
         distance = _refuse_other_games(watched, landmarks, environment)
         clock = find_clock(watched, own)
@@ -237,18 +246,21 @@ class EmbeddedVisualExpert:
             agreement=agreement,
             compared=compared,
             ends=ends,
+            levels=len(segments),
         )
         curves = _curves(model, watched)
         stages = find_stages(curves)
-        return _document(demonstrations, environment, folder, stages, self.report)
+        return _document(demonstrations, segments, environment, folder, stages=stages, report=self.report)
 
     def _play(
-        self, demonstrations: Sequence[Demonstration], watched: Plays, environment: str
-    ) -> tuple[Plays, tuple[str, ...], Floats, SeenEnds]:
-        """Play at random, find out by trying what was done in the recordings, and how the game ends."""
+        self, demonstrations: Sequence[Demonstration], environment: str
+    ) -> tuple[list[Segment], Plays, Plays, tuple[str, ...], Floats, SeenEnds]:
+        """Cut the recordings into levels, play at random, try what was done, and see how the game ends."""
         game = self._game(environment)
         try:
-            levels = find_levels(demonstrations, game)
+            segments = find_segments(demonstrations, game)
+            watched = watched_plays(demonstrations, segments)
+            levels = [segment.level for segment in segments]
             own, names = play_at_random(
                 game,
                 seed=derive_seed(self.seed, "own play"),
@@ -275,7 +287,7 @@ class EmbeddedVisualExpert:
                 most_steps=self.effort.end_steps,
                 progress=self._tell("looking for ends"),
             )
-            return own, names, tried, seen
+            return segments, watched, own, names, tried, seen
         finally:
             game.close()
 
@@ -403,27 +415,30 @@ def _curves(model: VisualModel, watched: Plays) -> list[Floats]:
 
 def _document(
     demonstrations: Sequence[Demonstration],
+    segments: Sequence[Segment],
     environment: str,
     folder: Path,
+    *,
     stages: Sequence[Stage],
     report: WatchReport,
 ) -> RewardModel:
     milestones: list[Milestone] = []
     for number, stage in enumerate(stages, 1):
         name = f"stage-{number}"
-        demonstration = demonstrations[stage.recording]
+        shown = segments[stage.recording]
+        demonstration = demonstrations[shown.recording]
         picture = f"{name}.png"
-        write_thumbnail(demonstration, stage.step, folder / picture)
+        write_thumbnail(demonstration, shown.start + stage.step, folder / picture)
         last = stage.potential >= 1.0
         milestones.append(
             Milestone(
                 id=name,
-                description=_stage_words(stage, len(demonstrations)),
+                description=_stage_words(stage, len(segments)),
                 kind="stage",
                 detect=Detect(stage=stage.potential),
                 value=_END_VALUE if last else _STAGE_VALUE,
                 after=(milestones[-1].id,) if milestones else (),
-                evidence=_span(demonstration, *stage.span),
+                evidence=_span(demonstration, *(shown.start + at for at in stage.span)),
                 thumbnail=f"{folder.name}/{picture}",
             )
         )
@@ -431,7 +446,7 @@ def _document(
     box = report.clock.box
     return RewardModel(
         environment=environment,
-        goal=f"Reach what {len(demonstrations)} recording(s) of {environment} end with.",
+        goal=f"Reach what {_counted(report.levels, len(demonstrations))} of {environment} end with.",
         made_by=MadeBy(expert=EmbeddedVisualExpert.name, expert_version=VERSION),
         recordings=tuple(RecordingNote.of(demonstration) for demonstration in demonstrations),
         weights=Weights(progress=1.0, refused=0.0, setback=-0.5),
@@ -456,13 +471,16 @@ def _document(
     )
 
 
+def _counted(levels: int, recordings: int) -> str:
+    plays = "" if levels == recordings else f"{levels} plays in "
+    return f"{plays}{recordings} recording(s)"
+
+
 def _stage_words(stage: Stage, recordings: int) -> str:
     if stage.potential >= 1.0:
-        return (
-            f"The end: the screen looks as it does where {stage.reached_by} of {recordings} recordings end."
-        )
+        return f"The end: it looks as it does where {stage.reached_by} of {recordings} recorded plays end."
     return (
-        f"{round(100 * stage.potential)}% of the way: {stage.reached_by} of {recordings} recordings come "
+        f"{round(100 * stage.potential)}% of the way: {stage.reached_by} of {recordings} recorded plays come "
         f"here, about {stage.steps_left} steps before their end."
     )
 

@@ -72,17 +72,19 @@ def learn_actions(
     feed = Feed("actions", plays, seed=derive_seed(seed, "actions feed"))
     entropy = torch.nn.functional.cross_entropy
     watched, labels = recovered if recovered is not None else (plays, np.zeros((0, len(names)), np.float32))
-    sure = np.nonzero(labels.sum(axis=1) > 0)[0]
+    sure = np.nonzero(telling(labels))[0]
     other = Feed("actions", watched, seed=derive_seed(seed, "recovered feed"))
 
     def loss_of(draw: np.random.Generator) -> Any:
         mixed = len(sure) > batch
         indices = learned[draw.integers(len(learned), size=batch // 2 if mixed else batch)]
-        loss = entropy(network(feed(indices)), torch.from_numpy(plays.actions[indices]))
-        if mixed:
-            chosen = sure[draw.integers(len(sure), size=batch // 2)]
-            loss = loss + entropy(network(other(chosen)), torch.from_numpy(labels[chosen]))
-        return loss
+        taken = torch.from_numpy(plays.actions[indices])
+        if not mixed:
+            return entropy(network(feed(indices)), taken)
+        chosen = sure[draw.integers(len(sure), size=batch // 2)]
+        answers = network(torch.cat([feed(indices), other(chosen)]))  # normalised together
+        told = any_of(answers[len(indices) :], torch.from_numpy(labels[chosen]))
+        return entropy(answers[: len(indices)], taken) + told
 
     train(network, loss_of, steps=steps, seed=derive_seed(seed, "actions"), progress=progress)
     guessed = _asked(network, feed, tested).argmax(axis=1)
@@ -130,15 +132,34 @@ def learn_policy(
     torch = require_torch()
     torch.manual_seed(derive_seed(seed, "policy network"))
     network = build_network("policy", labels.shape[1])
-    known = np.nonzero(labels.sum(axis=1) > 0)[0]
+    known = np.nonzero(telling(labels))[0]
+    if not len(known):
+        return network.eval()
     feed = Feed("policy", plays, seed=derive_seed(seed, "policy feed"))
 
     def loss_of(draw: np.random.Generator) -> Any:
         indices = known[draw.integers(len(known), size=batch)]
-        return torch.nn.functional.cross_entropy(network(feed(indices)), torch.from_numpy(labels[indices]))
+        return any_of(network(feed(indices)), torch.from_numpy(labels[indices]))
 
     train(network, loss_of, steps=steps, seed=derive_seed(seed, "policy"), progress=progress)
     return network
+
+
+def telling(labels: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return which steps' labels say something, bool [F]: known, and not all actions do the same."""
+    return np.asarray((labels.sum(axis=1) > 0) & (labels.min(axis=1) < labels.max(axis=1)))
+
+
+def any_of(logits: Any, labels: Any) -> Any:
+    """Return the loss of naming none of the labelled actions; which of them does not matter.
+
+    Args:
+        logits: Tensor [N, actions].
+        labels: Tensor [N, actions], at least one above 0 in each row; the likeliest counts in full.
+    """
+    torch = require_torch()
+    weights = (labels / labels.max(dim=1, keepdim=True).values).clamp_min(1e-6)
+    return -torch.logsumexp(logits.log_softmax(dim=1) + weights.log(), dim=1).mean()
 
 
 def _asked(network: Any, feed: Feed, indices: NDArray[np.int64]) -> Floats:

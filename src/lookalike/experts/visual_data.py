@@ -30,8 +30,10 @@ UNKNOWN = -1
 HELD_STEPS = 3.0
 """Mean steps for which random play holds an action: less gets nowhere in most games."""
 
-MOST_APART = 8.0
+MOST_APART = 11.0
 """Grey levels, of 256, by which a video's first frame may be off from its level's beginning (compression)."""
+LEAST_JUMP = 3.0
+"""Grey levels, of 256, by which a picture differs at least from the one before where another level begins."""
 
 
 @dataclass(frozen=True)
@@ -99,53 +101,127 @@ def pack(
     )
 
 
-def watched_plays(demonstrations: Sequence[Demonstration]) -> Plays:
+@dataclass(frozen=True)
+class Segment:
+    """One level's play within a recording.
+
+    Attributes:
+        recording: Which one.
+        start: Its first picture there.
+        stop: One past its last picture.
+        level: Its level, where it is one of those kept for recordings; ``None`` where not known.
+    """
+
+    recording: int
+    start: int
+    stop: int
+    level: int | None
+
+
+def watched_plays(
+    demonstrations: Sequence[Demonstration], segments: Sequence[Segment] | None = None
+) -> Plays:
     """Take in what recordings show. Their actions are left out, whether they have any or not.
+
+    Args:
+        demonstrations: The recordings.
+        segments: What to take of them, a play each; ``None`` for every recording as one play.
 
     Raises:
         RecordingError: One of them shows no frames, or nothing happens in it.
     """
-    frames = []
-    for demonstration in demonstrations:
-        seen = [observation.frame for observation in demonstration.trajectory.observations]
-        if any(frame is None for frame in seen) or len(seen) < 2:
-            raise RecordingError(
-                "This recording shows no play on the screen.",
-                got=f"{demonstration.provenance.file}: {len(seen)} observations",
-                expected="two frames or more",
-                remedy="leave it out; recordings of text are for the expert embedded-text",
-            )
-        frames.append(fitted(np.stack([frame for frame in seen if frame is not None])))
+    seen = [_seen(demonstration) for demonstration in demonstrations]
+    frames = seen if segments is None else [seen[one.recording][one.start : one.stop] for one in segments]
     unknown = [np.full(len(one), UNKNOWN, np.int64) for one in frames]
     return pack(frames, unknown, [True] * len(frames))
 
 
-def find_levels(demonstrations: Sequence[Demonstration], environment: Environment) -> list[int | None]:
-    """Say which of the levels kept for recordings each recording began in.
+def _seen(demonstration: Demonstration) -> NDArray[np.uint8]:
+    """Return a recording's frames, uint8 [N, 64, 64, 3]."""
+    frames = [o.frame for o in demonstration.trajectory.observations if o.frame is not None]
+    if len(frames) < max(2, len(demonstration.trajectory.observations)):
+        raise RecordingError(
+            "This recording shows no play on the screen.",
+            got=f"{demonstration.provenance.file}: {len(demonstration.trajectory.observations)} observations",
+            expected="two frames or more",
+            remedy="leave it out; recordings of text are for the expert embedded-text",
+        )
+    return fitted(np.stack(frames))
 
-    The recording says so, or else its first frame is compared with the beginnings of all of them.
+
+def find_segments(demonstrations: Sequence[Demonstration], environment: Environment) -> list[Segment]:
+    """Cut recordings where another level begins, and say which level each part shows.
+
+    A person who plays level after level leaves one video. A level begins anew where the picture changes all
+    at once and looks like the beginning of one of the levels kept for recordings, another one than before.
+    No log is looked at, but where a recording says what it started with, that is believed.
 
     Returns:
-        A level, or ``None`` where no beginning looks like it.
+        The parts in the recordings' order, at least one a recording. A level is ``None`` where no beginning
+        looks like the part's.
     """
-    found = [demonstration.started_with for demonstration in demonstrations]
-    if not has_levels(environment.id) or all(level is not None for level in found):
-        return [_recorded(level) for level in found]
-    beginnings = []
-    for level in range(FIRST_TUNING_LEVEL):
-        frame = environment.reset(seed=level).frame
-        if frame is None:
-            return [None] * len(found)
-        beginnings.append(fitted(frame[None])[0])
-    known = np.stack(beginnings).astype(np.int16)
-    for number, demonstration in enumerate(demonstrations):
-        first = demonstration.trajectory.observations[0].frame
-        if found[number] is None and first is not None:
-            apart = np.abs(known - fitted(first[None]).astype(np.int16)).mean(axis=(1, 2, 3))
-            best, second = np.argsort(apart)[:2]
-            alike = apart[best] <= MOST_APART and apart[best] < 0.99 * apart[second]
-            found[number] = int(best) if alike else None
-    return [_recorded(level) for level in found]
+    known = [demonstration.started_with for demonstration in demonstrations]
+    films = [_seen(demonstration) for demonstration in demonstrations]
+    jumps = [_jumps(film) for film in films]
+    if not has_levels(environment.id) or (None not in known and not any(len(one) for one in jumps)):
+        return [Segment(n, 0, len(film), _recorded(known[n])) for n, film in enumerate(films)]
+    beginnings = _Beginnings(environment)
+    segments: list[Segment] = []
+    for number, film in enumerate(films):
+        level = known[number]
+        if level is not None and _recorded(level) is None:  # a level that nobody may record
+            segments.append(Segment(number, 0, len(film), None))
+            continue
+        if level is None:
+            level = beginnings.of(film[:1])[0]
+        start = 0
+        for at, other in zip(jumps[number].tolist(), beginnings.of(film[jumps[number]]), strict=True):
+            if other is None or other == level or at - start < 2 or len(film) - at < 2:
+                continue
+            segments.append(Segment(number, start, at, _recorded(level)))
+            start, level = at, other
+        segments.append(Segment(number, start, len(film), _recorded(level)))
+    return segments
+
+
+def _jumps(film: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return the pictures that differ enough from the one before to be another level's, in order."""
+    apart = [
+        np.abs(film[a : a + 257][1:].astype(np.int16) - film[a : a + 257][:-1]).mean(axis=(1, 2, 3))
+        for a in range(0, len(film) - 1, 256)
+    ]
+    return np.asarray(np.nonzero(np.concatenate([[0.0], *apart]) >= LEAST_JUMP)[0])
+
+
+class _Beginnings:
+    """The first frames of all levels that are kept for recordings."""
+
+    def __init__(self, environment: Environment) -> None:
+        frames = [environment.reset(seed=level).frame for level in range(FIRST_TUNING_LEVEL)]
+        seen = [fitted(frame[None])[0] for frame in frames if frame is not None]
+        self._frames = np.stack(seen).astype(np.int16) if len(seen) == len(frames) else None
+        self._blocks = None if self._frames is None else _blocks(self._frames)
+
+    def of(self, frames: NDArray[np.uint8]) -> list[int | None]:
+        """Return the level that each frame is the beginning of, or ``None``."""
+        if self._frames is None or self._blocks is None:
+            return [None] * len(frames)
+        found: list[int | None] = []
+        for frame, blocks in zip(frames, _blocks(frames), strict=True):
+            # Means of blocks never differ by more than their pixels do: most levels are out at once.
+            near = np.nonzero(np.abs(self._blocks - blocks).mean(axis=1) <= 2 * MOST_APART)[0]
+            apart = np.abs(self._frames[near] - frame.astype(np.int16)).mean(axis=(1, 2, 3))
+            order = np.argsort(apart)
+            alike = len(near) > 0 and apart[order[0]] <= MOST_APART
+            clear = len(near) < 2 or (alike and 1.03 * apart[order[0]] < apart[order[1]])
+            found.append(int(near[order[0]]) if alike and clear else None)
+        return found
+
+
+def _blocks(frames: NDArray[Any]) -> NDArray[np.float32]:
+    """Return the mean colours of 8 x 8 blocks, [N, 192]."""
+    means = frames.reshape(len(frames), 8, SIZE // 8, 8, SIZE // 8, 3).mean(axis=(2, 4))
+    return np.asarray(means.reshape(len(frames), -1).astype(np.float32))
 
 
 def _recorded(level: int | None) -> int | None:

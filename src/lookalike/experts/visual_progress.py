@@ -163,12 +163,13 @@ class _Pairs:
         matched = np.minimum(late, bad_last)
         bad_early = (draw.random(count) * matched).astype(np.int64)
         ends = good.stops[draw.integers(len(good), size=count // 2)] - 1
-        chosen = np.concatenate([good.starts[play] + early, good.starts[play] + late, ends])
-        watched = self._with_base(network(feeds[0](chosen)), self._bases[0][chosen])
         own_ends = self._bad_ends if len(self._bad_ends) else bad.stops - 1
         poor_ends = own_ends[draw.integers(len(own_ends), size=count // 2)]
-        chosen = np.concatenate([bad.starts[other] + matched, bad.starts[other] + bad_early, poor_ends])
-        own = self._with_base(network(feeds[1](chosen)), self._bases[1][chosen])
+        chosen = np.concatenate([good.starts[play] + early, good.starts[play] + late, ends])
+        other_chosen = np.concatenate([bad.starts[other] + matched, bad.starts[other] + bad_early, poor_ends])
+        answers = network(torch.cat([feeds[0](chosen), feeds[1](other_chosen)]))  # normalised together
+        watched = self._with_base(answers[: len(chosen)], self._bases[0][chosen])
+        own = self._with_base(answers[len(chosen) :], self._bases[1][other_chosen])
         is_later = torch.from_numpy((late > early).astype(np.float32))
         rising = softplus(watched[:count, 0] - watched[count : 2 * count, 0]) * is_later
         weight = torch.from_numpy(np.minimum(1.0, 2.0 * late / np.maximum(length - 1, 1)).astype(np.float32))

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from lookalike.core.seeds import generator
 from lookalike.experts.visual_data import Plays
-from lookalike.rewards.visual_network import SIZE, VIEWS, as_tensor, require_torch, view_of
+from lookalike.rewards.visual_network import CHANGE, PRESENT, SIZE, VIEWS, as_tensor, require_torch, view_of
 
 SHIFT = 3
 _TINT, _LIGHT, _NOISE = 0.15, 0.08, 0.03
 _NOISES = 32
+_GROUPS = 4
 
 
 class Feed:
@@ -44,25 +45,37 @@ class Feed:
         if not vary:
             chosen = [self._plays.frames[self._plays.neighbours(indices, offset)] for offset in offsets]
             return view_of(self._name, [as_tensor(frames) for frames in chosen])
-        shown = view_of(self._name, [as_tensor(frames) for frames in self._shifted(indices, offsets)])
         count, draw = len(indices), self._draw
-        tint = torch.from_numpy(1 + _TINT * draw.uniform(-1, 1, (count, 3, 1, 1)).astype(np.float32))
-        light = torch.from_numpy(_LIGHT * draw.uniform(-1, 1, (count, 1, 1, 1)).astype(np.float32))
-        shown.mul_(tint.repeat(1, len(offsets), 1, 1))
-        shown[:, :3].add_(light).add_(self._noise[draw.integers(_NOISES, size=count)])
+        parts = np.array_split(np.arange(count), _GROUPS)
+        whole = torch.from_numpy(self._shifted(indices, offsets, parts))
+        shown = whole.permute(0, 3, 1, 2).float()  # one pass each over what is as large as this
+        for number in range(1, len(offsets)):  # every other frame is one step from the present one
+            shown[:, 3 * number : 3 * number + 3].sub_(shown[:, :3])
+        tint = np.tile(1 + _TINT * draw.uniform(-1, 1, (count, 3)), (1, len(offsets))).astype(np.float32)
+        light = (_LIGHT * draw.uniform(-1, 1, (count, 1, 1, 1))).astype(np.float32)
+        scale = np.array([PRESENT] * 3 + [CHANGE] * (3 * len(offsets) - 3), np.float32) / 255
+        shown.mul_(torch.from_numpy(tint * scale)[:, :, None, None])
+        constant = torch.from_numpy(light - 0.5 * PRESENT * tint[:, :3, None, None])
+        shown[:, :3].add_(constant)
+        for part in parts:
+            if len(part):
+                shown[part[0] : part[-1] + 1, :3].add_(self._noise[int(draw.integers(_NOISES))])
         return shown
 
-    def _shifted(self, indices: NDArray[np.int64], offsets: tuple[int, ...]) -> list[NDArray[np.uint8]]:
-        """Take frames with quarters of the batch shifted, each its own way; edges are repeated."""
+    def _shifted(
+        self, indices: NDArray[np.int64], offsets: tuple[int, ...], parts: list[NDArray[np.int64]]
+    ) -> NDArray[np.uint8]:
+        """Take frames, [N, 64, 64, 3 a view], each part shifted its own way; edges are repeated."""
         if self._padded is None:
             edges = ((0, 0), (SHIFT, SHIFT), (SHIFT, SHIFT), (0, 0))
             self._padded = np.pad(self._plays.frames, edges, mode="edge")
-        shifted = [np.empty((len(indices), SIZE, SIZE, 3), np.uint8) for _ in offsets]
-        for part in np.array_split(np.arange(len(indices)), 4):
+        shifted = np.empty((len(indices), SIZE, SIZE, 3 * len(offsets)), np.uint8)
+        for part in parts:
             down, right = self._draw.integers(0, 2 * SHIFT + 1, size=2)
-            for offset, frames in zip(offsets, shifted, strict=True):
+            for number, offset in enumerate(offsets):
                 found = self._plays.neighbours(indices[part], offset)
-                frames[part] = self._padded[found, down : down + SIZE, right : right + SIZE]
+                taken = self._padded[found, down : down + SIZE, right : right + SIZE]
+                shifted[part, :, :, 3 * number : 3 * number + 3] = taken
         return shifted
 
 

@@ -59,6 +59,7 @@ def record_frames(
     max_steps: int = 10_000,
     fps: int = DEFAULT_FPS,
     note: str = "",
+    levels: Sequence[tuple[int, int]] = (),
     progress: Callable[[float], None] | None = None,
 ) -> RecordedFrames:
     """Play in an environment that shows frames, and record it as video and actions.
@@ -73,6 +74,7 @@ def record_frames(
         max_steps: Steps after which the recording ends.
         fps: Pictures per second, 1 to 60; times in the recording follow from it, never from the clock.
         note: How the play was made, for whoever reads the log.
+        levels: Where several levels are played one after the other: each one's seed, and its first picture.
         progress: Called with the finished fraction, 0 to 1.
 
     Raises:
@@ -116,6 +118,7 @@ def record_frames(
         "frame": [int(side) for side in picture.shape[:2]],
         "outcome": outcome,
         "note": note,
+        **({"levels": [list(level) for level in levels]} if levels else {}),
     }
     log = out.with_suffix(".jsonl")
     atomic_text(log, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in [header, *lines]))

@@ -57,6 +57,18 @@ class ActionLog:
         seed = self.header.get("seed")
         return seed if isinstance(seed, int) and not isinstance(seed, bool) else None
 
+    def levels(self) -> tuple[tuple[int, int], ...]:
+        """Return each level's seed and first picture, where the header says that there are several."""
+        listed = self.header.get("levels")
+        if not isinstance(listed, list):
+            return ()
+        pairs = [
+            one
+            for one in listed
+            if isinstance(one, list) and len(one) == 2 and all(type(n) is int for n in one)
+        ]
+        return tuple((level, picture) for level, picture in pairs)
+
 
 def find_actions(video: Path) -> Path | None:
     """Return the actions file beside a video ``x.mp4``: ``x.jsonl`` or ``x.actions.jsonl``; ``None`` without.

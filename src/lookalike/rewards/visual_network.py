@@ -30,7 +30,7 @@ _BATCH = 256
 _PATCH = 4
 NO_END = 1e6
 """End score that none reaches: what to ask for where recordings stop while the game goes on."""
-PRESENT, _CHANGE = 2.0, 4.0
+PRESENT, CHANGE = 2.0, 4.0
 """What a frame (less 0.5) and a difference of frames are multiplied by before a network sees them."""
 
 Frames = NDArray[np.uint8]
@@ -132,7 +132,7 @@ def view_of(name: str, frames: Sequence[Any]) -> Any:
     last = {0: frames[0]}
     for number, (offset, frame) in enumerate(zip(VIEWS[name][1:], frames[1:], strict=True), 1):
         neighbour = last[offset - 1] if offset > 0 else last[offset + 1]
-        torch.sub(frame, neighbour, out=shown[:, channels * number : channels * (number + 1)]).mul_(_CHANGE)
+        torch.sub(frame, neighbour, out=shown[:, channels * number : channels * (number + 1)]).mul_(CHANGE)
         last[offset] = frame
     return shown
 
