@@ -29,7 +29,7 @@ from lookalike.environments.batch import EnvironmentBatch
 from lookalike.players.mimic import tempered
 from lookalike.rewards.visual_network import NO_END, Floats, VisualModel
 
-_COLDEST_PICK = 1e-3
+_LEAST_SPREAD = 1e-6
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class LookaheadSettings:
         tried: What is taken off a place's promise each time a member went on from it.
         ahead: Stretches to look ahead where there is no place to reach.
         played: Stretches of them that are played before looking ahead again.
-        choosiness: How much the better of the members that go forward in step are preferred: potential by
-            which one is e times as likely to be gone on from.
+        choosiness: How much the better of the members that go forward in step are preferred: one is this
+            power of e as likely to be gone on from for every standard deviation of their potentials.
     """
 
     steps: int = 6_000
@@ -64,7 +64,7 @@ class LookaheadSettings:
     tried: float = 0.08
     ahead: int = 8
     played: int = 4
-    choosiness: float = 0.05
+    choosiness: float = 1.0
 
 
 @dataclass(eq=False)
@@ -118,12 +118,10 @@ class _Found:
     Attributes:
         best: The most promising place, or the best end.
         over: It is an end.
-        surplus: By how much its end score is above what a good end needs; ``None`` where it is no end.
     """
 
     best: _Place
     over: bool = False
-    surplus: float | None = None
 
 
 class LookaheadPlayer:
@@ -221,7 +219,7 @@ def _reach(members: _Members, root: _Place, most: int, *, last: bool) -> _Found:
     if ends:
         surplus, end = max(ends, key=lambda end: end[0])
         if surplus >= 0 or last:
-            return _Found(end, True, surplus)
+            return _Found(end, True)
     return _Found(archive.best())
 
 
@@ -233,7 +231,10 @@ def _forward(members: _Members, root: _Place, most: int) -> _Found:
         if len(fronts) > settings.ahead:
             break
         chosen = members.draw(fronts[-1])
-        children, _ends = members.go_on(chosen, most)
+        children, ends = members.go_on(chosen, most)
+        surplus, end = max(ends, key=lambda end: end[0], default=(-1.0, root))
+        if surplus >= 0:
+            return _Found(end, True)
         if children:
             fronts.append(children)
         elif len(fronts) > 1:
@@ -324,8 +325,9 @@ class _Members:
 
     def draw(self, front: Sequence[_Place]) -> list[_Place]:
         """Return a place for every copy, the further ones more often."""
-        potential = np.array([place.potential - 0.1 * place.fell for place in front])
-        weight = np.exp((potential - potential.max()) / max(self.settings.choosiness, _COLDEST_PICK))
+        potential = np.array([place.potential for place in front])
+        ranked = (potential - potential.max()) / max(float(potential.std()), _LEAST_SPREAD)
+        weight = np.exp(self.settings.choosiness * ranked)
         chosen = [front[n] for n in self._draw.choice(len(front), self.size, p=weight / weight.sum())]
         for place in chosen:
             place.tried += 1
