@@ -150,6 +150,12 @@ def check(
     steps: Annotated[
         int, typer.Option(min=10, max=10_000, help="Steps of each random play, and of the climbing one.")
     ] = 200,
+    hill_climb: Annotated[
+        bool,
+        typer.Option(
+            "--hill-climb", help="Also search for reward with save and restore, where the game can go back."
+        ),
+    ] = False,
     plots: Annotated[
         Path | None,
         typer.Option(help="Folder for a plot of each recording: predicted progress, frames where it turns."),
@@ -165,7 +171,12 @@ def check(
     """
     from lookalike.environments import make_environment
     from lookalike.rewards import load_reward_model
-    from lookalike.rewards.validation import check_reward_model, climb_reward, random_play
+    from lookalike.rewards.validation import (
+        check_reward_model,
+        climb_reward,
+        hill_climb_reward,
+        random_play,
+    )
 
     found, first = load_reward_model(model), parse_seed(seed)
     scorer = _visual_scorer(found, model)
@@ -174,8 +185,8 @@ def check(
     good = [(name, play.trajectory) for name, play in shown]
     made_from = [name for name, play in shown if play.provenance.content_hash in watched]
     poor = [(path.name, read(path).trajectory) for path in bad or []]
-    climb = None
-    if random_plays:
+    climb = searched = None
+    if random_plays or hill_climb:
         game = make_environment(found.environment)
         try:
             with progress("Playing at random") as advance:
@@ -184,10 +195,15 @@ def check(
                     poor.append((f"random {first + number}", play))
                     advance(number + 1, random_plays)
             climb = climb_reward(found, game, seed=first, steps=steps, scorer=scorer)
+            if hill_climb:
+                with progress("Searching for reward"):
+                    searched = hill_climb_reward(found, game, seed=first, steps=steps, scorer=scorer)
         finally:
             game.close()
     with progress("Scoring"):
-        result = check_reward_model(found, good, poor, climb=climb, made_from=made_from, scorer=scorer)
+        result = check_reward_model(
+            found, good, poor, climb=climb, hill_climb=searched, made_from=made_from, scorer=scorer
+        )
     if plots is not None:
         _write_plots(found, model, good, plots)
     if as_json:
@@ -387,6 +403,13 @@ def _print_check(result: RewardModelCheck) -> None:
         emit(
             f"Playing for the reward alone: {result.climb.value:+.2f} reward and "
             f"{result.climb.true_return:g} points of the game's own in {result.climb.steps} steps."
+        )
+    if result.hill_climb is not None:
+        found = result.hill_climb
+        way = ", ".join(f"{value:+.2f} / {earned:g}" for value, earned in found.curve)
+        emit(
+            f"Searching for the reward alone: {found.value:+.2f} reward and {found.true_return:g} points of "
+            f"the game's own in {found.steps} steps, {found.tried} tried; reward / points on the way: {way}."
         )
     for warning in result.warnings:
         emit(f"! {warning}")

@@ -37,15 +37,18 @@ class LookaheadSettings:
     """How far members look ahead.
 
     Attributes:
-        steps: Environment steps of one search for a place to reach.
-        searches: Such searches in an episode; after the last one the best end there is is taken.
-        look_on: Steps that a search goes on for after its first good end: a better one may come.
+        steps: Environment steps of the search for a place to reach. Where no good end was found by then, the
+            best one there is is taken.
+        look_on: Steps that the search goes on for after its first good end: a better one may come.
+        soon: Share of the steps that recordings take before which an end is doubted.
+        haste: What is taken off the end score of one that comes at once.
+        doubt: By how much an end's score may be below that of a good one, where no better one was found.
+        further: What the learned potential counts beside the end score where ends are compared.
         stretch: Steps a member goes on before it is judged.
         temperatures: The members', in turn.
         chance: Share of stretches in which one drawn action is held instead of imitating.
         novelty: What a place whose like was never seen is worth, in learned potential.
-        depth: What going on is worth by itself: potential for every step that recordings take on average,
-            as a share of it.
+        depth: What being as many steps from the beginning as recordings take is worth.
         tried: What is taken off a place's promise each time a member went on from it.
         ahead: Stretches to look ahead where there is no place to reach.
         played: Stretches of them that are played before looking ahead again.
@@ -53,14 +56,17 @@ class LookaheadSettings:
             power of e as likely to be gone on from for every standard deviation of their potentials.
     """
 
-    steps: int = 6_000
-    searches: int = 3
-    look_on: int = 1_200
+    steps: int = 12_000
+    look_on: int = 3_000
+    soon: float = 0.25
+    haste: float = 3.0
+    doubt: float = 1.5
+    further: float = 1.0
     stretch: int = 4
     temperatures: tuple[float, ...] = (0.2, 0.6, 1.0, 1.4)
     chance: float = 0.3
     novelty: float = 0.5
-    depth: float = 0.3
+    depth: float = 0.1
     tried: float = 0.08
     ahead: int = 8
     played: int = 4
@@ -79,6 +85,7 @@ class _Place:
         steps: Steps from where the search began.
         potential: The learned one.
         like: What places that look about like it have in common.
+        age: Steps from the level's beginning.
         tried: How often members went on from here.
         fell: How often that ended the game.
     """
@@ -90,6 +97,7 @@ class _Place:
     steps: int
     potential: float
     like: bytes = b""
+    age: int = 0
     tried: int = 0
     fell: int = 0
 
@@ -108,7 +116,7 @@ class _Place:
 
     def as_root(self) -> _Place:
         """Return the same place as the beginning of another search."""
-        return _Place(self.saved, self.frames, None, (), 0, self.potential, self.like)
+        return _Place(self.saved, self.frames, None, (), 0, self.potential, self.like, self.age)
 
 
 @dataclass
@@ -157,7 +165,7 @@ class LookaheadPlayer:
         self._copies, self._level = copies, level
         self._plan: list[str] = []
         self._at: _Place | None = None
-        self._searches = 0
+        self._searched = False
         self.interactions = 0
         """Steps that were tried ahead in this episode; they are on top of those that were played."""
 
@@ -171,7 +179,7 @@ class LookaheadPlayer:
         potential = float(self.model.progress(frame[None]).potential[0])
         self._at = _Place(saved, (frame, frame, frame), None, (), 0, potential, _like(frame))
         self._plan = []
-        self._searches = self.interactions = 0
+        self._searched, self.interactions = False, 0
 
     def propose(self, situation: Situation, roles: Sequence[Role], *, seed: int) -> list[Proposal]:
         """Return the plan's next action for every role; a new plan is made where there is none."""
@@ -186,10 +194,9 @@ class LookaheadPlayer:
             return []
         root = self._at.as_root()
         members = _Members(self.model, self._copies, self.settings, derive_seed(seed, "lookahead"))
-        forward = self.model.calibration.end_threshold >= NO_END or self._searches >= self.settings.searches
-        self._searches += not forward
-        last = self._searches >= self.settings.searches
-        found = _forward(members, root, most) if forward else _reach(members, root, most, last=last)
+        forward = self.model.calibration.end_threshold >= NO_END or self._searched
+        self._searched = True
+        found = _forward(members, root, most) if forward else _reach(members, root, most)
         self.interactions += members.played
         self._at = None if found.over else found.best
         if found.best is root:  # every way ends badly: play on as people would
@@ -199,8 +206,8 @@ class LookaheadPlayer:
         return found.best.path()
 
 
-def _reach(members: _Members, root: _Place, most: int, *, last: bool) -> _Found:
-    """Look for a good end among all places that are known."""
+def _reach(members: _Members, root: _Place, most: int) -> _Found:
+    """Look for a good end among all places that are known; return the best end, or place where none is."""
     settings = members.settings
     archive = _Archive(settings, members.usual_steps)
     archive.add(root)
@@ -216,10 +223,9 @@ def _reach(members: _Members, root: _Place, most: int, *, last: bool) -> _Found:
         ends += over
         for child in children:
             archive.add(child)
-    if ends:
-        surplus, end = max(ends, key=lambda end: end[0])
-        if surplus >= 0 or last:
-            return _Found(end, True)
+    likely = [end for end in ends if end[0] >= -settings.doubt]
+    if likely:
+        return _Found(max(likely, key=lambda end: end[0] + settings.further * end[1].potential)[1], True)
     return _Found(archive.best())
 
 
@@ -297,14 +303,20 @@ class _Archive:
         settings = self.settings
         found = np.array(
             [
-                (p.potential, p.steps / self.usual_steps, self.likes[p.like] ** -0.5, p.tried, p.fell)
-                for p in places
+                (
+                    one.potential,
+                    one.steps / self.usual_steps,
+                    self.likes[one.like] ** -0.5,
+                    one.tried,
+                    one.fell,
+                )
+                for one in places
             ]
         )
         fallen = found[:, 4] / (found[:, 3] + 1)
         return np.asarray(
             found[:, 0]
-            + settings.depth * found[:, 1]
+            + settings.depth * np.minimum(1.0, found[:, 1])
             + novelty * found[:, 2]
             - settings.tried * found[:, 3]
             - fallen * (settings.novelty + settings.depth)
@@ -386,13 +398,20 @@ class _Members:
                 place.steps + len(taken[member]),
                 float(potential[member]),
                 _like(newest),
+                place.age + len(taken[member]),
             )
             if over[member]:
-                place.fell += surplus[member] < 0
-                ends.append((float(surplus[member]), child))
+                above = float(surplus[member]) - self._haste(child)
+                place.fell += above < 0
+                ends.append((above, child))
             else:
                 children.append(child)
         return children, ends
+
+    def _haste(self, end: _Place) -> float:
+        """Return what is taken off an end that comes much sooner than recordings end."""
+        soon = self.settings.soon * self.usual_steps
+        return self.settings.haste * max(0.0, 1.0 - end.age / max(soon, 1.0))
 
     def _surplus(self, seen: Sequence[Sequence[Frame]]) -> Floats:
         """Return by how much end scores are above a good end's; a frame that is repeated says nothing."""

@@ -17,6 +17,9 @@ Value of a play after t steps: the sum of its first t verdicts. Formulas:
   all choices of four; beside the mean and the best there is.
 - *climbing*: play that always takes the action with the best preview. If it earns much reward and little
   of the game's own return, the reward can be gamed.
+- *hill-climbing*: where the game can go back, play that is put together from what earned most reward among
+  random stretches, tried one after the other from the same state. Nothing but the reward is looked at, so
+  what it finds is what the reward asks for.
 """
 
 from __future__ import annotations
@@ -73,11 +76,15 @@ class ClimbScore:
         value: Sum of the verdicts.
         true_return: Sum of the game's own rewards, in points.
         steps: Steps played.
+        tried: Steps that were tried to find them, with save and restore; 0 for a play by previews.
+        curve: Reward and the game's return so far, at every quarter of the play.
     """
 
     value: float
     true_return: float
     steps: int
+    tried: int = 0
+    curve: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -99,6 +106,7 @@ class RewardModelCheck:
         mean_return: Mean game return of all plays.
         best_possible_of_four: Mean game return of the best play among four.
         climb: Playing for the reward alone, where an environment was given.
+        hill_climb: The same by search with save and restore.
         warnings: What the figures do not show, or what they warn of; one sentence each.
     """
 
@@ -117,6 +125,7 @@ class RewardModelCheck:
     best_possible_of_four: float | None
     climb: ClimbScore | None
     warnings: tuple[str, ...]
+    hill_climb: ClimbScore | None = None
 
 
 def check_reward_model(
@@ -125,6 +134,7 @@ def check_reward_model(
     bad: Sequence[tuple[str, Trajectory]],
     *,
     climb: ClimbScore | None = None,
+    hill_climb: ClimbScore | None = None,
     made_from: Sequence[str] = (),
     scorer: MakeScorer | None = None,
 ) -> RewardModelCheck:
@@ -135,6 +145,7 @@ def check_reward_model(
         good: Named plays that achieved something, best held out from the model's own recordings.
         bad: Named plays that did not.
         climb: What :func:`climb_reward` found.
+        hill_climb: What :func:`hill_climb_reward` found.
         made_from: Names of the good plays that the model was made from; they prove little.
         scorer: Makes what applies the model to a play; ``None`` for a model of text.
 
@@ -164,7 +175,8 @@ def check_reward_model(
         mean_return=mean,
         best_possible_of_four=possible,
         climb=climb,
-        warnings=(*_not_held_out(made_from), *_warnings(goods, bads, voc_good, voc_bad, climb)),
+        hill_climb=hill_climb,
+        warnings=(*_not_held_out(made_from), *_warnings(goods, bads, voc_good, voc_bad, climb, hill_climb)),
     )
 
 
@@ -223,6 +235,92 @@ def climb_reward(
     play = _play(environment, first, choose, steps=steps, follow=applied.score)
     scored = score_play(model, "climbing", play, scorer=scorer)
     return ClimbScore(scored.value, scored.true_return or 0.0, len(play))
+
+
+def hill_climb_reward(
+    model: RewardModel,
+    environment: Environment,
+    *,
+    seed: int,
+    steps: int,
+    scorer: MakeScorer | None = None,
+    tries: int = 12,
+    stretch: int = 6,
+) -> ClimbScore:
+    """Play for the reward alone, with search: the best of random stretches, one after the other.
+
+    Args:
+        model: The reward model.
+        environment: With ``save_restore``; reset here, not closed.
+        seed: Of the game and the draws.
+        steps: Steps of the play at most.
+        scorer: As for :func:`check_reward_model`.
+        tries: Stretches that are tried from every state.
+        stretch: Steps of one; each action is held for a while.
+
+    Raises:
+        CapabilityError: The environment cannot save and restore, or offers no admissible actions.
+    """
+    if "save_restore" not in environment.capabilities:
+        raise CapabilityError(
+            "Searching for reward needs a game that can go back.",
+            got=environment.id,
+            expected="the capability save_restore",
+            remedy="leave the search out; the play by previews needs none",
+        )
+    at = _Climbed(_begin(environment, seed), scorer() if scorer is not None else RewardModelScorer(model))
+    at.scorer.start(at.observation)
+    draw, tried = generator(seed, "hill climbing"), 0
+    history: list[tuple[float, float]] = []
+    while at.steps < steps and not at.over:
+        saved, found = environment.save(), None
+        for _ in range(tries):
+            environment.restore(saved)
+            one = at.after(environment, draw, min(stretch, steps - at.steps))
+            tried += one.steps - at.steps
+            if found is None or one.value > found[0].value:
+                found = one, environment.save()
+        if found is None or found[0].steps == at.steps:
+            break
+        at = found[0]
+        environment.restore(found[1])
+        history.append((at.value, at.true_return))
+    marks = sorted({max(0, math.ceil(len(history) * part / 4) - 1) for part in range(1, 5)})
+    curve = tuple((round(history[m][0], 6), history[m][1]) for m in marks) if history else ()
+    return ClimbScore(round(at.value, 6), at.true_return, at.steps, tried, curve)
+
+
+@dataclass(frozen=True)
+class _Climbed:
+    """How far a play for the reward came."""
+
+    observation: Observation
+    scorer: EpisodeScorer
+    value: float = 0.0
+    true_return: float = 0.0
+    steps: int = 0
+    over: bool = False
+
+    def after(self, environment: Environment, draw: np.random.Generator, length: int) -> _Climbed:
+        """Return where a random stretch leads; the environment is left there."""
+        applied, observation = self.scorer.copy(), self.observation
+        value, earned, hold, action = self.value, self.true_return, 0, ""
+        for step in range(length):
+            offered = environment.admissible_actions()
+            if not offered:
+                return _Climbed(observation, applied, value, earned, self.steps + step, over=True)
+            if hold <= 0 or action not in offered:
+                hold, action = int(draw.geometric(1 / 3)), offered[int(draw.integers(len(offered)))]
+            hold -= 1
+            result = environment.step(action)
+            after = result.observation
+            value += applied.score(
+                Transition(observation, action, after, result.env_reward, result.terminated, result.truncated)
+            ).value
+            earned, observation = earned + result.env_reward, after
+            if result.terminated or result.truncated:
+                return _Climbed(observation, applied, value, earned, self.steps + step + 1, over=True)
+        return _Climbed(observation, applied, value, earned, self.steps + length)
 
 
 def _begin(environment: Environment, seed: int) -> Observation:
@@ -342,7 +440,7 @@ def _warnings(
     bads: Sequence[PlayScore],
     voc_good: float | None,
     voc_bad: float | None,
-    climb: ClimbScore | None,
+    *climbs: ClimbScore | None,
 ) -> tuple[str, ...]:
     found = []
     if not bads:
@@ -350,9 +448,9 @@ def _warnings(
     if voc_good is not None and voc_bad is not None and voc_good - voc_bad < 0.1:
         found.append("Good and bad play rise alike: the reward model may only tell the time.")
     returns = [p.true_return for p in goods if p.true_return is not None]
-    if climb is not None and returns:
+    for climb in climbs:
         best = max(p.value for p in goods)
-        if climb.value > best and climb.true_return < min(returns):
+        if climb is not None and returns and climb.value > best and climb.true_return < min(returns):
             found.append(
                 f"Playing for the reward alone earns more reward ({climb.value:.2f}) than the best recording "
                 f"({best:.2f}) and less of the game's own return: the reward can be gamed."
