@@ -1,4 +1,4 @@
-"""Several levels in one video: what is recorded, what its log says, and that the cuts are found without it."""
+"""Several levels in one video: what is recorded, what its log says, and cuts found without it."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import resources
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 import lookalike
 from lookalike.core.errors import UnknownNameError, UsageError
 from lookalike.core.types import Demonstration, Goal
-from lookalike.environments import load_goals
+from lookalike.environments import load_goals, make_environment
 from lookalike.environments.levels import require_part
 from lookalike.experiments.conditions import ExperimentSpec, find_condition, parse_range
 from lookalike.experiments.preparation import Advance
@@ -240,7 +240,9 @@ def watch_game(
         if progress is not None:
             progress(done, total, f"{game}: {what}")
 
-    expert = EmbeddedVisualExpert(effort=Effort().times(effort), progress=tell)
+    # The demonstrator had the game in this process as well; it costs half of what a worker does.
+    make = partial(make_environment, isolated=False)
+    expert = EmbeddedVisualExpert(effort=Effort().times(effort), progress=tell, make=make)
     document = expert.watch(demonstrations, environment=f"procgen:{game}", folder=folder / "visual")
     save_reward_model(document, path)
     return document

@@ -22,8 +22,8 @@ from lookalike.recordings.level_sessions import LevelPlay, share_out
 PLAYS_FILE = "plays.jsonl"
 SEARCH_STEPS = 40_000
 """Steps that the demonstrator may search a level."""
-GAME_SEARCH_STEPS = 700_000
-"""Steps that it may search in all levels of a game, three to four minutes of one idle core."""
+GAME_SEARCH_STEPS = 300_000
+"""Steps after which it searches no further level of a game, about two minutes of one idle core."""
 VIDEO_STEPS = 300
 """A video goes on with another level as long as it is shorter: 20 seconds of play."""
 HOW_RECORDED = "scripted search with save and restore and the true reward, level after level"
@@ -70,6 +70,7 @@ def record_game(
         enough = _Enough(count, steps, search_steps)
         if not enough.of(known):
             _search_on(environment, goal, known, folder / PLAYS_FILE, enough=enough, progress=progress)
+        known = enough.first(known)
         plays = [LevelPlay(one.level, one.actions) for one in known if one.solved]
         if len(plays) < 3:
             raise RecordingError(
@@ -99,6 +100,11 @@ class _Enough(NamedTuple):
     videos: int
     steps: int
     search_steps: int
+
+    def first(self, known: Sequence[_Searched]) -> list[_Searched]:
+        """Return what is taken of what was searched, whatever was searched beyond."""
+        ordered = sorted(known)
+        return next((ordered[:n] for n in range(len(ordered)) if self.of(ordered[:n])), ordered)
 
     def of(self, known: Sequence[_Searched]) -> bool:
         """Return whether the videos are full, the budget is spent, or there is no further level."""
@@ -157,13 +163,17 @@ def read_silent(videos: Sequence[Path]) -> list[Demonstration]:
     Only the first level and the outcome are taken from the log beside; the expert finds where a video goes on
     with another level by itself, and would find the first one too.
     """
+    from lookalike.recordings.visual_actions import find_actions, read_actions
     from lookalike.recordings.visual_video import read_visual_video
 
     found = []
     for video in videos:
         silent = read_visual_video(video, actions=False, licence=LICENCE, player_kind="scripted")
-        known = read_with_actions(video)
-        found.append(replace(silent, started_with=known.started_with, outcome=known.outcome))
+        beside = find_actions(video)
+        if beside is not None:
+            log = read_actions(beside)
+            silent = replace(silent, started_with=log.seed(), outcome=log.said("outcome"))
+        found.append(silent)
     return found
 
 

@@ -76,7 +76,7 @@ _LANDMARKS = 600
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is trained; the shipped size takes about two minutes of one idle core a game.
+    """How much is trained; the shipped size takes about a minute and a half of one core a game.
 
     Attributes:
         random_steps: Steps of own random play.
@@ -90,12 +90,12 @@ class Effort:
         end_steps: Steps of looking for ends beside the recordings' paths.
     """
 
-    random_steps: int = 8_000
+    random_steps: int = 4_000
     tried_steps: int = 100_000
-    actions: int = 400
-    progress: int = 600
-    policy: int = 500
-    preview: int = 250
+    actions: int = 150
+    progress: int = 300
+    policy: int = 600
+    preview: int = 80
     batch: int = 96
     ends: int = 300
     end_steps: int = 16_000

@@ -25,7 +25,7 @@ from lookalike.rewards.visual_network import Floats, VisualModel, load_visual_mo
 
 CONFIRMED = 3
 """Frames for which a stage must hold before it pays."""
-IMITATION = 0.1
+IMITATION = 0.5
 """How much a recommendation goes by what people did, against what an action is expected to gain."""
 
 
