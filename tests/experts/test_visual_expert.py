@@ -220,3 +220,19 @@ def test_progress_needs_negatives_to_beat_the_clock():
     assert learned.figures.voc_good - learned.figures.voc_bad > 0.5
     assert learned.figures.pairwise > 0.9
     assert learned.ridge.voc_bad > 0.5, "without negatives the clock wins"
+
+
+@needs_torch
+def test_actions_that_do_the_same_are_one_and_steps_that_tell_nothing_teach_nothing():
+    import torch
+
+    from lookalike.experts.visual_actions import any_of, telling
+
+    labels = np.array([[0.5, 0.5, 0.0], [1 / 3] * 3, [0.0] * 3, [0.0, 1.0, 0.0]], np.float32)
+    assert telling(labels).tolist() == [True, False, False, True]
+    sure_of_one = torch.tensor([[9.0, 0.0, 0.0]])
+    sure_of_other = torch.tensor([[0.0, 9.0, 0.0]])
+    same = torch.from_numpy(labels[:1])
+    assert float(any_of(sure_of_one, same)) == pytest.approx(float(any_of(sure_of_other, same)), abs=1e-4)
+    assert float(any_of(sure_of_one, same)) < 0.01
+    assert float(any_of(torch.tensor([[0.0, 0.0, 9.0]]), same)) > 5
