@@ -34,6 +34,12 @@ def watch(
             "are merged, and their agreement is kept."
         ),
     ] = None,
+    effort: Annotated[
+        float | None,
+        typer.Option(
+            min=0.01, max=20.0, help="embedded-visual: how much is trained; 1 for minutes of one core."
+        ),
+    ] = None,
     licence: Annotated[
         str | None, typer.Option(help="Licence of the recordings, where they do not say it themselves.")
     ] = None,
@@ -50,6 +56,8 @@ def watch(
     cache = _responses() if model or expert.startswith("remote") else None
     try:
         watcher = make_expert(expert, models=tuple(model or ()), cache=cache, notify=say)
+        if effort is not None:
+            _train(watcher, effort)
         demonstrations: list[Demonstration] = []
         for path in recordings:
             found = read_all(path, licence=licence, environment=environment)
@@ -68,6 +76,17 @@ def watch(
             cache.close()
     save_reward_model(written, out)
     _show(written, out, demonstrations, getattr(watcher, "usage", None), as_json=as_json)
+
+
+def _train(watcher: Any, effort: float) -> None:
+    """Let an expert that trains do more, or less, of it."""
+    from lookalike.core.errors import UsageError
+
+    if not hasattr(watcher, "effort"):
+        raise UsageError(
+            "This expert trains nothing.", got=f"--effort {effort:g}", remedy="leave --effort out"
+        )
+    watcher.effort = watcher.effort.times(effort)
 
 
 def _responses() -> Any:

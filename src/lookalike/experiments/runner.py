@@ -28,6 +28,7 @@ from lookalike.experiments.resolved import OWN, ResolvedExperiment, resolve, res
 from lookalike.experiments.results import ExperimentResult
 from lookalike.experiments.session import SessionSetup
 from lookalike.rewards import RewardModel, load_reward_model, save_reward_model
+from lookalike.rewards.beside import keep_beside
 from lookalike.store import EventLog, open_log
 
 REWARD_MODEL_FILE = "reward-model.yaml"
@@ -116,6 +117,8 @@ def run_experiment(
             notify=options.notify,
         )
     document = _document(watched, reward_model, without)
+    if document is not None and reward_model is not None:
+        keep_beside(document, reward_model.parent, out)
     return _carry_out(
         asked,
         expert=expert,
@@ -222,6 +225,7 @@ def _carry_out(
         files=out / "files",
         flush_after_s=0.0 if options.budgets.run else 0.05,
         paid=model != "embedded" or judge is not None,
+        visual=out if document is not None and document.visual is not None else None,
     )
     described = {**describe(asked, setup, given=given), **_experts(expert, setup.judge)}
     run_id = options.run or asked.spec.name

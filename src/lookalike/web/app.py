@@ -38,7 +38,7 @@ def make_app(
         token: What a browser must have shown once; ``None`` where loopback is enough.
         hosts: Names under which it answers; ``None`` for any.
     """
-    from lookalike.web import pages_record, pages_recordings, pages_rewards, pages_runs
+    from lookalike.web import pages_record, pages_recordings, pages_rewards, pages_runs, pages_start
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -48,7 +48,7 @@ def make_app(
         await run_in_threadpool(dashboard.close)
 
     routes = [Route("/static/{name}", _static)]
-    for module in (pages_runs, pages_rewards, pages_recordings, pages_record):
+    for module in (pages_runs, pages_rewards, pages_recordings, pages_record, pages_start):
         routes += [
             Route(path, _endpoint(partial(handler, dashboard)), methods=methods)
             for path, methods, handler in module.ROUTES

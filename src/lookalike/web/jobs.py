@@ -7,6 +7,7 @@ A run is started as anybody would start it in a terminal, so it goes on when the
 from __future__ import annotations
 
 import itertools
+import re
 import shlex
 import signal
 import subprocess
@@ -30,6 +31,8 @@ MOST_RUNS = 2
 _FRESH_S = 600.0
 _MOST_JOBS = 50
 _LAST_LINES = 4
+_SHARE = re.compile(r": (\d{1,3})%")
+_COUNT = re.compile(r": (\d{1,7}(?:\.\d)?) of (\d{1,7})\b")
 
 
 @dataclass
@@ -46,6 +49,8 @@ class Job:
         link: What that is called.
         command: The command it runs, where it is one.
         ended: When it ended, in seconds, monotonic.
+        stopped: Somebody asked it to stop.
+        run: The run in the pages that it plays, or ``None``.
     """
 
     key: str
@@ -58,6 +63,8 @@ class Job:
     command: str | None = None
     ended: float | None = None
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    stopped: bool = False
+    run: str | None = None
 
     @property
     def fresh(self) -> bool:
@@ -93,6 +100,10 @@ class Jobs:
             UsageError: There is none with that key.
         """
         return self._held.find(key)
+
+    def playing(self, run: str) -> Job | None:
+        """Return the job that plays a run, where it is one of ours and goes on."""
+        return next((job for job in self._held.all() if job.run == run and job.state == "running"), None)
 
     def work(self, title: str, work: Work) -> Job:
         """Do something in a thread; it returns what came of it and where that is shown."""
@@ -184,10 +195,14 @@ class Jobs:
         process = job.process
         assert process is not None  # noqa: S101 - just begun
         while process.poll() is None:
-            job.words = (_last_lines(log) or ["beginning"])[-1]
+            if not job.stopped:
+                job.words = (_last_lines(log) or ["beginning"])[-1]
+                job.fraction = _far(job.words)
             with suppress(subprocess.TimeoutExpired):
                 process.wait(1.0)
         if process.returncode != 0:
+            if job.stopped:
+                raise UsageError("Stopped.")
             said = _last_lines(log)
             raise UsageError(" ".join(said) if said else f"It ended with exit status {process.returncode}.")
 
@@ -195,6 +210,7 @@ class Jobs:
         """Ask a run to stop after the step under way; it can be gone on with."""
         job = self.job(key)
         if job.process is not None and job.process.poll() is None:
+            job.stopped, job.words, job.fraction = True, "stopping", None
             with suppress(ProcessLookupError):
                 job.process.send_signal(signal.SIGTERM)
         return job
@@ -210,6 +226,16 @@ class Jobs:
         for key in ended[: max(0, len(jobs) - _MOST_JOBS)]:
             self._held.drop(key)
         return job
+
+
+def _far(words: str) -> float | None:
+    """Return how far a command says it is: ``…: 35%`` or ``…: 3 of 12``; ``None`` where it does not say."""
+    share, count = _SHARE.search(words), _COUNT.search(words)
+    if share is not None:
+        return min(1.0, int(share[1]) / 100)
+    if count is not None and float(count[2]) > 0:
+        return min(1.0, float(count[1]) / float(count[2]))
+    return None
 
 
 def _last_lines(log: Path) -> list[str]:

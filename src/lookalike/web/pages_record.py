@@ -1,4 +1,4 @@
-"""Pages on which something is made: a game played by keyboard, a run, a council with a person in it."""
+"""Pages on which somebody plays: a game by keyboard that is recorded, a council with a person in it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,13 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from lookalike.core.errors import LookalikeError, UsageError
-from lookalike.environments import load_goals
-from lookalike.environments.levels import FIRST_EVALUATION_LEVEL, has_levels
-from lookalike.experiments import find_condition, find_experiment, list_experiments
+from lookalike.core.errors import UsageError
 from lookalike.web import offered, screen_play, shown
-from lookalike.web.jobs import Job, new_folder
+from lookalike.web.jobs import Job
 from lookalike.web.library import key_of
 from lookalike.web.recorder import make_video
 from lookalike.web.state import Dashboard
 
-MOST_SEEDS = 200
 _LONG_POLL_S = 15.0
 
 
@@ -130,121 +126,6 @@ def stop_job(dashboard: Dashboard, request: Request) -> Any:
     return dashboard.jobs.stop(request.path_params["job"]).as_dict()
 
 
-def start_page(dashboard: Dashboard, request: Request) -> Response:
-    """Show the form from which a run, or a council with a person in it, is started."""
-    models = []
-    for file in dashboard.library.reward_models():
-        try:
-            models.append((file, dashboard.library.document(file).environment))
-        except LookalikeError:
-            continue
-    chosen = request.query_params.get("reward_model")
-    environment = next((e for f, e in models if f.key == chosen), None) or request.query_params.get(
-        "environment"
-    )
-    experiments = _experiments()
-    playable = [*experiments, *(e for e in offered.games_with_goals() if e not in experiments)]
-    if environment not in playable:
-        environment = models[0][1] if models and models[0][1] in playable else playable[0]
-    fitting = [f for f, e in models if e == environment]
-    if chosen is None and fitting:
-        chosen = fitting[0].key
-    played = environment in experiments
-    return dashboard.page(
-        "start.html.j2",
-        environment=environment,
-        environments=playable,
-        experiment=find_experiment(experiments[environment]) if played else None,
-        goals=load_goals(environment),
-        conditions=[find_condition(name) for name in _conditions(environment)],
-        models=fitting,
-        chosen=chosen,
-        without=models and not fitting,
-        seed=FIRST_EVALUATION_LEVEL if has_levels(environment) else 1000,
-        on_screen=environment in offered.screen_games(),
-        imitators=any(dashboard.library.document(file).visual is not None for file in fitting),
-    )
-
-
-def _experiments() -> dict[str, str]:
-    """Return for each environment the experiment that a run of a few goals is made from: the smallest one."""
-    found: dict[str, str] = {}
-    for spec in list_experiments():
-        if spec.environment not in found or spec.name.startswith("demo/"):
-            found[spec.environment] = spec.name
-    return found
-
-
-def _conditions(environment: str) -> list[str]:
-    """Return the conditions of the environment's experiments that need no recording of their own."""
-    names = [n for spec in list_experiments() if spec.environment == environment for n in spec.conditions]
-    return [n for n in dict.fromkeys(names) if find_condition(n).player not in {"replay", "plan"}]
-
-
-def start_run(dashboard: Dashboard, request: Request) -> Any:
-    """Start a run in a process of its own."""
-    body = request.state.body
-    environment = str(body.get("environment"))
-    experiments = _experiments()
-    if environment not in experiments:
-        raise UsageError("No experiment is played in this environment.", got=shown.line(environment))
-    goals = _chosen(body, "goals", [g.name for g in load_goals(environment)])
-    conditions = _chosen(body, "conditions", _conditions(environment))
-    seeds = _seeds(str(body.get("seeds", "")))
-    arguments = ["experiment", "run", experiments[environment], "--seeds", seeds]
-    arguments += ["--goals", ",".join(goals), "--conditions", ",".join(conditions)]
-    if body.get("reward_model"):
-        arguments += ["--reward-model", str(dashboard.library.reward_model(str(body["reward_model"])).path)]
-    elif any(find_condition(c).config().needs_reward_model for c in conditions):
-        raise UsageError(
-            "A condition with the expert needs a reward model.",
-            got=", ".join(conditions),
-            remedy="choose a reward model, or conditions without the expert (solo, swarm, random)",
-        )
-    folder = new_folder(dashboard.library.folder, f"{environment.partition(':')[0]}-run")
-    arguments += ["--out", str(folder), "--run", folder.name]
-    run_key = key_of(str(folder / "events.sqlite"), folder.name)
-    job = dashboard.jobs.run(
-        f"Run {folder.name}",
-        arguments,
-        log=folder / "dashboard.log",
-        done=lambda: ("finished", f"/runs/{run_key}"),
-    )
-    job.link = "See the run"
-    return {**job.as_dict(), "run": run_key}
-
-
-def run_there(dashboard: Dashboard, request: Request) -> Any:
-    """Answer whether a run that was started has written its first event."""
-    key = request.path_params["run"]
-    dashboard.library.forget()
-    return {"there": any(run.key == key for run in dashboard.library.runs())}
-
-
-def _chosen(body: dict[str, Any], what: str, known: list[str]) -> list[str]:
-    names = body.get(what)
-    if not isinstance(names, list) or not names or not all(name in known for name in names):
-        raise UsageError(
-            f"Choose at least one of the {what}.", got=shown.line(names), expected=", ".join(known)
-        )
-    return list(dict.fromkeys(names))
-
-
-def _seeds(text: str) -> str:
-    """Check seeds as `--seeds` takes them: ``1000-1002``, ``7``, ``1,5,9``."""
-    count = 0
-    for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        if not all(
-            p.isascii() and p.isdigit() and len(p) < 10 for p in ((first, last) if dash else (first,))
-        ):
-            raise UsageError("Seeds are written as 1000-1002, 7, or 1,5,9.", got=shown.line(text))
-        count += int(last) - int(first) + 1 if dash else 1
-    if not 0 < count <= MOST_SEEDS:
-        raise UsageError("Too many or too few seeds.", got=shown.line(text), expected=f"1 to {MOST_SEEDS}")
-    return text.replace(" ", "")
-
-
 def start_council(dashboard: Dashboard, request: Request) -> Any:
     """Begin a run with a person among its members."""
     body = request.state.body
@@ -310,9 +191,6 @@ ROUTES = (
     ("/api/recordings/{recording}/film", ["POST"], film),
     ("/api/jobs/{job}", ["GET"], job_state),
     ("/api/jobs/{job}/stop", ["POST"], stop_job),
-    ("/start", ["GET"], start_page),
-    ("/api/start", ["POST"], start_run),
-    ("/api/runs/{run}/there", ["GET"], run_there),
     ("/api/councils", ["POST"], start_council),
     ("/api/runs/{run}/seat", ["POST"], take_seat),
     ("/councils/{council}", ["GET"], council_page),

@@ -20,7 +20,7 @@ from lookalike.web.offered import screen_games
 from lookalike.web.screen_play import waits_for_film
 from lookalike.web.state import Dashboard
 from lookalike.web.verdicts import scorers_of
-from lookalike.web.watching import watch_recording
+from lookalike.web.watching import Training, others_of, watch_recording
 
 _MOST_SHOWN_STEPS = 3_000
 _CURVE_POINTS = 400
@@ -86,7 +86,14 @@ def recording_page(dashboard: Dashboard, request: Request) -> Response:
         unfilmed=not video and acted is not None,
         models=sorted(models, key=lambda entry: not entry[1]),
         environments=_environments(),
+        others=_others(dashboard, file, acted),
     )
+
+
+def _others(dashboard: Dashboard, file: FoundFile, acted: ActionLog | None) -> int | None:
+    """Return how many other plays of a game on the screen there are; ``None`` for a game of words."""
+    environment = acted.said("environment") if acted is not None else None
+    return None if environment is None else len(others_of(dashboard.library, file, environment))
 
 
 def _played(demonstration: Demonstration | None, acted: ActionLog | None) -> dict[str, Any]:
@@ -193,8 +200,14 @@ def watch(dashboard: Dashboard, request: Request) -> Any:
     environment = request.state.body.get("environment")
     if environment is not None and environment not in _environments():
         raise UsageError("There is no such environment.", got=shown.line(environment))
+    effort = request.state.body.get("effort", 1.0)
+    if isinstance(effort, bool) or not isinstance(effort, int | float) or not 0.01 <= effort <= 20:
+        raise UsageError(
+            "This much is not trained.", got=shown.line(effort), expected="0.01 to 20, 1 for the usual"
+        )
+    training = Training(float(effort), others=request.state.body.get("others", True) is True)
     return dashboard.jobs.work(
-        f"Watching {file.path.name}", lambda job: watch_recording(dashboard, file, environment, job)
+        f"Watching {file.path.name}", lambda job: watch_recording(dashboard, file, environment, job, training)
     ).as_dict()
 
 

@@ -103,6 +103,7 @@ def run_values(
         ][:50],
         "tag": f"{figures.version}-{run.status}",
         "seat": has_a_seat(run),
+        "job": dashboard.jobs.playing(run.key),
     }
 
 

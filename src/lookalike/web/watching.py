@@ -5,25 +5,44 @@ Learning from frames takes minutes of all cores and much memory; a server that a
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
-from lookalike.core.errors import UsageError
+from lookalike.core.errors import LookalikeError, UsageError
 from lookalike.core.types import Demonstration
 from lookalike.experts import make_expert
 from lookalike.recordings import read_recording, write_jsonl
 from lookalike.rewards import RewardModel, load_reward_model, save_reward_model
 from lookalike.web import evidence
 from lookalike.web.jobs import Job
-from lookalike.web.library import FoundFile
+from lookalike.web.library import VIDEOS, FoundFile, Library
 from lookalike.web.screen_play import check_named
 from lookalike.web.state import Dashboard
 
 MODELS_FOLDER = "reward-models"
 SEEING_EXPERT = "embedded-visual"
+MOST_OTHERS = 30
+
+
+@dataclass(frozen=True)
+class Training:
+    """How an expert learns from pictures.
+
+    Attributes:
+        effort: How much is trained; 1 for minutes of one core.
+        others: Whether the folder's other recordings of the same game are watched too.
+    """
+
+    effort: float = 1.0
+    others: bool = True
 
 
 def watch_recording(
-    dashboard: Dashboard, file: FoundFile, environment: str | None, job: Job
+    dashboard: Dashboard,
+    file: FoundFile,
+    environment: str | None,
+    job: Job,
+    training: Training = Training(),
 ) -> tuple[str, str]:
     """Read a recording, let the expert watch it, and keep what it writes.
 
@@ -32,6 +51,7 @@ def watch_recording(
         file: The recording.
         environment: Where the recording does not say it.
         job: Told how far it is.
+        training: How pictures are learned from.
 
     Returns:
         What came of it, and where it is shown.
@@ -54,7 +74,7 @@ def watch_recording(
         model = make_expert("embedded-text").watch([demonstration], environment=played)
         save_reward_model(model, path)
     else:
-        model = _watch_pictures(dashboard, file, played, path, job)
+        model = _watch_pictures(dashboard, file, played, out=path, job=job, training=training)
     dashboard.library.forget()
     found = dashboard.library.found_file(path)
     job.link = "Read the reward model"
@@ -81,16 +101,37 @@ def _words_of(file: FoundFile, environment: str | None, job: Job) -> Demonstrati
 
 
 def _watch_pictures(
-    dashboard: Dashboard, file: FoundFile, environment: str, out: Path, job: Job
+    dashboard: Dashboard, file: FoundFile, environment: str, *, out: Path, job: Job, training: Training
 ) -> RewardModel:
     check_named(environment)
-    arguments = ["watch", str(file.path), "--environment", environment]
-    arguments += ["--expert", SEEING_EXPERT, "--out", str(out)]
+    others = others_of(dashboard.library, file, environment) if training.others else []
+    arguments = ["watch", *(str(f.path) for f in (file, *others)), "--environment", environment]
+    arguments += ["--expert", SEEING_EXPERT, "--effort", f"{training.effort:g}", "--out", str(out)]
     job.words, job.fraction = "the expert learns from the pictures, which takes minutes", None
     log = out.with_suffix(".log")
-    dashboard.jobs.carry_out(job, arguments, log=log)
+    try:
+        dashboard.jobs.carry_out(job, arguments, log=log)
+    except UsageError:
+        if job.stopped:
+            log.unlink(missing_ok=True)
+        raise
     log.unlink(missing_ok=True)
     return load_reward_model(out)
+
+
+def others_of(library: Library, file: FoundFile, environment: str) -> list[FoundFile]:
+    """Return the other filmed plays of a game that were recorded here, the newest first."""
+    found = []
+    for other in library.recordings():
+        if other.key == file.key or other.path.suffix.lower() not in VIDEOS:
+            continue
+        try:
+            acted = evidence.actions_of(other)
+        except LookalikeError:
+            continue
+        if acted is not None and acted.said("environment") == environment:
+            found.append(other)
+    return found[:MOST_OTHERS]
 
 
 def _described(model: RewardModel) -> str:

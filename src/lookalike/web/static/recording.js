@@ -63,7 +63,9 @@ root.querySelector('[data-do="watch"]')?.addEventListener("click", async (event)
   event.target.disabled = true;
   try {
     const environment = root.querySelector("#environment")?.value;
-    const job = await ask(`${api}/watch`, environment ? { environment } : {});
+    const effort = root.querySelector("#effort"), others = root.querySelector("#others");
+    const asked = { ...(environment && { environment }), ...(effort && { effort: Number(effort.value) }), ...(others && { others: others.checked }) };
+    const job = await ask(`${api}/watch`, asked);
     await follow(job, at("job"), { go: true });
   } catch (error) {
     at("job").replaceChildren(el("span.bad-ink", {}, error.message));
