@@ -131,13 +131,44 @@ def test_ends_that_look_bad_are_not_planned_for():
 
     copies = make_environment_batch("procgen:maze", 8, isolated=False)
     player = LookaheadPlayer(
-        model(end=-1.0), copies, level=203, settings=LookaheadSettings(steps=2_000, chance=0.8)
+        model(end=-4.0), copies, level=203, settings=LookaheadSettings(steps=2_000, chance=0.8)
     )
     player.start_episode(seed=0)
     copies.reset_many([203] * 8)
     actions = [player.propose(situation(), [Role("r", 0.6)], seed=0)[0].action for _ in range(10)]
     assert all(actions)
     copies.close()
+
+
+@needs_visual
+def test_where_recordings_stop_while_the_game_goes_on_members_stay_in_it():
+    from dataclasses import replace
+
+    from lookalike.environments.batch import make_environment_batch
+    from lookalike.environments.procgen import Procgen
+    from lookalike.players.lookahead import LookaheadPlayer, LookaheadSettings
+    from lookalike.rewards.visual_network import NO_END
+
+    game, steps, levels = Procgen("dodgeball"), 60, (205, 206, 207)
+    blind = replace(model(), actions=("left", "right", "up", "down", "noop"))
+    blind.calibration = replace(blind.calibration, end_threshold=NO_END)
+    copies = make_environment_batch("procgen:dodgeball", 8, isolated=False)
+    settings = LookaheadSettings(ahead=6, played=3, chance=0.8)
+
+    def lasts(level: int, choose) -> int:
+        game.reset(seed=level)
+        return next((step for step in range(steps) if game.step(choose(step)).terminated), steps)
+
+    for level in levels:
+        player = LookaheadPlayer(blind, copies, level=level, settings=settings)
+        player.start_episode(seed=0)
+        propose = player.propose
+        assert lasts(level, lambda s, p=propose: p(situation(), [Role("r", 0.6)], seed=s)[0].action) == steps
+        assert player.interactions > steps
+    draw = np.random.default_rng(0)
+    assert min(lasts(level, lambda _: str(draw.choice(blind.actions))) for level in levels) < steps
+    copies.close()
+    game.close()
 
 
 def test_an_environment_that_cannot_go_back_is_refused():

@@ -29,7 +29,7 @@ from lookalike.environments.batch import EnvironmentBatch
 from lookalike.players.mimic import tempered
 from lookalike.rewards.visual_network import NO_END, Floats, VisualModel
 
-_LEAST_SPREAD = 1e-6
+_LEAST_SPREAD, _HALF = 1e-6, 0.5
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class LookaheadSettings:
         steps: Environment steps of the search for a place to reach. Where no good end was found by then, the
             best one there is is taken.
         look_on: Steps that the search goes on for after its first good end: a better one may come.
+        longest: How many times as long as recordings an imitator plays on before it begins again.
         soon: Share of the steps that recordings take before which an end is doubted.
         haste: What is taken off the end score of one that comes at once.
         doubt: By how much an end's score may be below that of a good one, where no better one was found.
@@ -58,6 +59,7 @@ class LookaheadSettings:
 
     steps: int = 12_000
     look_on: int = 3_000
+    longest: float = 1.5
     soon: float = 0.25
     haste: float = 3.0
     doubt: float = 1.5
@@ -197,32 +199,45 @@ class LookaheadPlayer:
         forward = self.model.calibration.end_threshold >= NO_END or self._searched
         self._searched = True
         found = _forward(members, root, most) if forward else _reach(members, root, most)
-        self.interactions += members.played
         self._at = None if found.over else found.best
         if found.best is root:  # every way ends badly: play on as people would
             logits = self.model.policy(root.frames[0][None], root.frames[1][None])
-            self._at = None
-            return [self.model.actions[int(np.argmax(logits))]]
-        return found.best.path()
+            action = self.model.actions[int(np.argmax(logits))]
+            self._at = members.after(root, action)
+        self.interactions += members.played
+        return [action] if found.best is root else found.best.path()
 
 
 def _reach(members: _Members, root: _Place, most: int) -> _Found:
-    """Look for a good end among all places that are known; return the best end, or place where none is."""
+    """Look for a good end among all places that are known; return the best end, or place where none is.
+
+    One half of the members goes on from promising places, a stretch at a time. The other half plays on as
+    imitators do, until the game ends or takes much longer than in recordings, and begins again elsewhere.
+    """
     settings = members.settings
     archive = _Archive(settings, members.usual_steps)
     archive.add(root)
     ends: list[tuple[float, _Place]] = []
+    runners: list[_Place | None] = [None] * (members.size // 2)
     stop_at = settings.steps
-    while members.played < min(stop_at, settings.steps):
-        chosen = archive.choose(members.size, most)
-        if not chosen:
+    while members.played < stop_at:
+        far = min(most, settings.longest * members.usual_steps)
+        stopped = [n for n, place in enumerate(runners) if place is None or place.steps >= far]
+        elsewhere = [number for number in stopped if members.heads()]
+        fresh = archive.choose(members.size - len(runners) + len(elsewhere), most)
+        if not fresh:
             break
-        children, over = members.go_on(chosen, most)
-        if over and max(over, key=lambda end: end[0])[0] >= 0 and not any(s >= 0 for s, _ in ends):
-            stop_at = members.played + settings.look_on
+        for number in stopped:
+            runners[number] = fresh.pop() if number in elsewhere and len(fresh) > 1 else root
+        running = [place for place in runners if place is not None]
+        reached, over = members.go_on(running + fresh, most)
+        runners = [*reached[: len(runners)]]
+        if over and max(over, key=_score)[0] >= 0:
+            stop_at = min(stop_at, members.played + settings.look_on)
         ends += over
-        for child in children:
-            archive.add(child)
+        for child in reached:
+            if child is not None:
+                archive.add(child)
     likely = [end for end in ends if end[0] >= -settings.doubt]
     if likely:
         return _Found(max(likely, key=lambda end: end[0] + settings.further * end[1].potential)[1], True)
@@ -232,26 +247,27 @@ def _reach(members: _Members, root: _Place, most: int) -> _Found:
 def _forward(members: _Members, root: _Place, most: int) -> _Found:
     """Let the members go forward in step, and return the first part of the best way."""
     settings = members.settings
-    fronts = [[root]]
+    fronts, deepest = [[root]], [[root]]
     for _ in range(4 * settings.ahead):
-        if len(fronts) > settings.ahead:
+        if len(fronts) > settings.ahead or all(place.steps >= most for place in fronts[-1]):
             break
-        chosen = members.draw(fronts[-1])
-        children, ends = members.go_on(chosen, most)
-        surplus, end = max(ends, key=lambda end: end[0], default=(-1.0, root))
+        chosen = members.draw([place for place in fronts[-1] if place.steps < most])
+        reached, ends = members.go_on(chosen, most)
+        children = [child for child in reached if child is not None]
+        surplus, end = max(ends, key=_score, default=(-1.0, root))
         if surplus >= 0:
             return _Found(end, True)
         if children:
             fronts.append(children)
+            deepest = list(fronts) if len(fronts) > len(deepest) else deepest
         elif len(fronts) > 1:
             fronts.pop()  # all fell: the places before were hopeless
-        elif root.steps >= most:
-            break
-    front = [place for place in fronts[-1] if place.steps > 0]
-    if not front:
-        return _Found(root)
-    line = max(front, key=lambda place: place.potential).line()
+    line = max(deepest[-1], key=lambda place: place.potential).line()
     return _Found(line[min(settings.played, len(line) - 1)])
+
+
+def _score(end: tuple[float, _Place]) -> float:
+    return end[0]
 
 
 @dataclass
@@ -281,11 +297,15 @@ class _Archive:
             self.places.append(place)
 
     def choose(self, count: int, most: int) -> list[_Place]:
-        """Return where to go on from, the most promising places; each counts as tried."""
+        """Return where to go on from, the most promising places first; each counts as tried."""
         open_ones = [place for place in self.places if place.steps < most]
         if not open_ones:
             return []
-        promise = self._promises(open_ones, novelty=self.settings.novelty)
+        tried = np.array([place.tried for place in open_ones])
+        likes = np.array([self.likes[place.like] for place in open_ones])
+        promise = (
+            self._worth(open_ones) + self.settings.novelty / np.sqrt(likes) - self.settings.tried * tried
+        )
         chosen = []
         for _ in range(count):
             number = int(np.argmax(promise))
@@ -297,30 +317,15 @@ class _Archive:
 
     def best(self) -> _Place:
         """Return the place that is furthest, novelty aside."""
-        return self.places[int(np.argmax(self._promises(self.places, novelty=0.0)))]
+        return self.places[int(np.argmax(self._worth(self.places)))]
 
-    def _promises(self, places: Sequence[_Place], *, novelty: float) -> NDArray[np.float64]:
+    def _worth(self, places: Sequence[_Place]) -> NDArray[np.float64]:
+        """Return what places are worth for themselves, [N]: less where going on from them ended the game."""
         settings = self.settings
-        found = np.array(
-            [
-                (
-                    one.potential,
-                    one.steps / self.usual_steps,
-                    self.likes[one.like] ** -0.5,
-                    one.tried,
-                    one.fell,
-                )
-                for one in places
-            ]
-        )
-        fallen = found[:, 4] / (found[:, 3] + 1)
-        return np.asarray(
-            found[:, 0]
-            + settings.depth * np.minimum(1.0, found[:, 1])
-            + novelty * found[:, 2]
-            - settings.tried * found[:, 3]
-            - fallen * (settings.novelty + settings.depth)
-        )
+        rows = [(one.potential, one.steps / self.usual_steps, one.fell / (one.tried + 1)) for one in places]
+        potential, depth, fallen = np.array(rows, np.float64).T
+        doomed = np.minimum(1.0, fallen) * (settings.novelty + settings.depth)
+        return np.asarray(potential + settings.depth * np.minimum(1.0, depth) - doomed)
 
 
 class _Members:
@@ -345,11 +350,32 @@ class _Members:
             place.tried += 1
         return chosen
 
-    def go_on(self, chosen: Sequence[_Place], most: int) -> tuple[list[_Place], list[tuple[float, _Place]]]:
+    def after(self, place: _Place, action: str) -> _Place | None:
+        """Return where an action leads, ``None`` where the game is over then."""
+        rest = [None] * (self.size - 1)
+        self._copies.restore_many([place.saved, *rest])
+        result = self._copies.step_many([action, *rest])[0]
+        self.played += 1
+        if result is None or result.observation.frame is None or result.terminated or result.truncated:
+            return None
+        newest = result.observation.frame.copy()
+        potential = float(self._model.progress(newest[None]).potential[0])
+        frames = (newest, *place.frames[:2])
+        age = place.age + 1
+        return _Place(self._copies.save_many()[0], frames, None, (), 0, potential, _like(newest), age)
+
+    def heads(self) -> bool:
+        """Return the toss of a coin."""
+        return bool(self._draw.random() < _HALF)
+
+    def go_on(
+        self, chosen: Sequence[_Place], most: int
+    ) -> tuple[list[_Place | None], list[tuple[float, _Place]]]:
         """Let members go on from places for a stretch.
 
         Returns:
-            Where they came, and the ends that they came to with what is above a good end's score.
+            Where each came, ``None`` where it ended or could not go on; and the ends that they came to, with
+            what is above a good end's score.
         """
         copies, count = self._copies, len(chosen)
         copies.restore_many([place.saved for place in chosen] + [None] * (copies.size - count))
@@ -380,11 +406,11 @@ class _Members:
         taken: Sequence[Sequence[str]],
         seen: Sequence[Sequence[Frame]],
         over: NDArray[np.bool_],
-    ) -> tuple[list[_Place], list[tuple[float, _Place]]]:
+    ) -> tuple[list[_Place | None], list[tuple[float, _Place]]]:
         potential = self._model.progress(np.stack([frames[0] for frames in seen])).potential
         surplus = self._surplus(seen) if over.any() else np.zeros(len(seen), np.float32)
         saved = self._copies.save_many()
-        children: list[_Place] = []
+        reached: list[_Place | None] = [None] * len(chosen)
         ends: list[tuple[float, _Place]] = []
         for member, place in enumerate(chosen):
             if not taken[member]:
@@ -405,8 +431,8 @@ class _Members:
                 place.fell += above < 0
                 ends.append((above, child))
             else:
-                children.append(child)
-        return children, ends
+                reached[member] = child
+        return reached, ends
 
     def _haste(self, end: _Place) -> float:
         """Return what is taken off an end that comes much sooner than recordings end."""
