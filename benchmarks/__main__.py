@@ -110,7 +110,10 @@ def _print_table(report: dict[str, Any]) -> None:
     marks = {True: "yes", False: "NO", None: ""}
     for row in report["results"]:
         value = row["value"]
-        shown = f"{value:,.4g}" if isinstance(value, float) and abs(value) < 1000 else f"{value:,.0f}"
+        if value is None:
+            shown = ""
+        else:
+            shown = f"{value:,.4g}" if isinstance(value, float) and abs(value) < 1000 else f"{value:,.0f}"
         target = "" if row.get("target") is None else str(row["target"])
         met = marks[row.get("met")]
         table.add_row(row["name"], shown, row["unit"], target, met, str(row.get("detail") or ""))
