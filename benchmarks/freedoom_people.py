@@ -62,7 +62,8 @@ def measured(out: Path) -> list[dict[str, Any]]:
             round(mean["named"], 3),
             "of non-idle tics",
             f"mean of {len(found)} videos; exactly {mean['exact']:.2f}; "
-            f"always forward {mean['forward']:.2f}; VOC gap {gap:.2f}, pairwise {pairs:.2f}; by key (held / found where held / right where named): "
+            f"always forward {mean['forward']:.2f}; VOC gap {gap:.2f}, pairwise {pairs:.2f}; "
+            "by key (held / found where held / right where named): "
             + "; ".join(f"{k} {h:.2f} / {r:.2f} / {p:.2f}" for k, (h, r, p) in keys.items()),
         )
     )

@@ -15,6 +15,7 @@ from lookalike.rewards.validation import (
     PlayScore,
     check_reward_model,
     climb_reward,
+    hill_climb_reward,
     random_play,
     score_play,
 )
@@ -69,6 +70,26 @@ def test_playing_for_the_reward_alone(cave, model) -> None:
     assert climb.value > max(
         score_play(model, "r", random_play(cave, seed=s, steps=80)).value for s in range(3)
     )
+
+
+def test_searching_for_the_reward_alone_finds_more_than_chance(cave, model) -> None:
+    found = hill_climb_reward(model, cave, seed=100, steps=40, tries=6, stretch=4)
+    assert found == hill_climb_reward(model, cave, seed=100, steps=40, tries=6, stretch=4)
+    assert found.tried > 4 * found.steps
+    assert len(found.curve) == 4
+    assert found.curve[-1] == (found.value, found.true_return)
+    assert found.value > max(
+        score_play(model, "r", random_play(cave, seed=s, steps=40)).value for s in range(3)
+    )
+
+
+def test_a_game_that_cannot_go_back_is_not_searched(model) -> None:
+    class Once:
+        id = "tiny:once"
+        capabilities = frozenset({"text", "admissible_actions"})
+
+    with pytest.raises(CapabilityError, match="go back"):
+        hill_climb_reward(model, Once(), seed=0, steps=10)  # type: ignore[arg-type]
 
 
 def test_random_plays_repeat_by_seed_and_differ_between_seeds(cave) -> None:

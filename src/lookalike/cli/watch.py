@@ -40,6 +40,14 @@ def watch(
             min=0.01, max=20.0, help="embedded-visual: how much is trained; 1 for minutes of one core."
         ),
     ] = None,
+    climbs: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=5,
+            help="embedded-visual: play so often for learned progress alone, and learn against that play.",
+        ),
+    ] = 0,
     licence: Annotated[
         str | None, typer.Option(help="Licence of the recordings, where they do not say it themselves.")
     ] = None,
@@ -56,8 +64,7 @@ def watch(
     cache = _responses() if model or expert.startswith("remote") else None
     try:
         watcher = make_expert(expert, models=tuple(model or ()), cache=cache, notify=say)
-        if effort is not None:
-            _train(watcher, effort)
+        _train(watcher, effort, climbs)
         demonstrations: list[Demonstration] = []
         for path in recordings:
             found = read_all(path, licence=licence, environment=environment)
@@ -78,15 +85,20 @@ def watch(
     _show(written, out, demonstrations, getattr(watcher, "usage", None), as_json=as_json)
 
 
-def _train(watcher: Any, effort: float) -> None:
+def _train(watcher: Any, effort: float | None, climbs: int) -> None:
     """Let an expert that trains do more, or less, of it."""
     from lookalike.core.errors import UsageError
 
+    if effort is None and not climbs:
+        return
     if not hasattr(watcher, "effort"):
         raise UsageError(
-            "This expert trains nothing.", got=f"--effort {effort:g}", remedy="leave --effort out"
+            "This expert trains nothing.",
+            got=f"--climbs {climbs}" if effort is None else f"--effort {effort:g}",
+            remedy="leave it out",
         )
-    watcher.effort = watcher.effort.times(effort)
+    watcher.climbs = climbs
+    watcher.effort = watcher.effort if effort is None else watcher.effort.times(effort)
 
 
 def _responses() -> Any:

@@ -23,6 +23,7 @@ from lookalike.core.protocols import Environment
 from lookalike.core.seeds import derive_seed
 from lookalike.core.types import Demonstration
 from lookalike.experts.visual_actions import LearnedActions, label_plays, learn_actions, learn_policy
+from lookalike.experts.visual_climbing import climb_plays
 from lookalike.experts.visual_clock import Clock, find_clock
 from lookalike.experts.visual_data import (
     UNKNOWN,
@@ -157,6 +158,8 @@ class EmbeddedVisualExpert:
         seed: Of everything that is drawn.
         progress: Called with done, total and what is going on.
         make: Makes the environment that own random play needs; ``None`` for the registry.
+        climbs: How often learned progress is played for alone, and learned again with that play among the
+            negatives (needs a game that can go back).
     """
 
     name = "embedded-visual"
@@ -169,8 +172,10 @@ class EmbeddedVisualExpert:
         seed: int = 0,
         progress: Callable[[float, float | None, str], None] | None = None,
         make: Callable[[str], Environment] | None = None,
+        climbs: int = 0,
     ) -> None:
         self.effort = effort or Effort()
+        self.climbs = climbs
         self.seed = seed
         self.report: WatchReport | None = None
         self.progress = progress
@@ -215,15 +220,12 @@ class EmbeddedVisualExpert:
         agreement, compared = _agreement(labels, tried, _frames_of(watched, held_out))
         is_tried = tried.any(axis=1)
         labels[is_tried] = tried[is_tried]
-        progress = learn_progress(
-            watched,
-            own,
-            held_out=held_out,
-            seed=derive_seed(self.seed, "progress"),
-            steps=self.effort.progress,
-            batch=self.effort.batch,
-            progress=self._tell("learning what progress looks like"),
-        )
+        progress = self._learn_progress(watched, own, held_out)
+        for number in range(self.climbs):
+            longest = max(40, int(np.quantile(watched.lengths, 0.9)))
+            climbed = self._climb(environment, progress, names, clock, number=number, longest=longest)
+            own = _together(climbed, own)  # in front: the last of own play are held out
+            progress = self._learn_progress(watched, own, held_out)
         calibration = replace(progress.calibration, typical_distance=USUAL_DISTANCE)
         networks = {"actions": learned.network, "progress": progress.network, "base": progress.base}
         ends = self._learn_ends(seen_ends, watched, clock, held_out)
@@ -300,6 +302,45 @@ class EmbeddedVisualExpert:
             return make(environment)
         except (EnvironmentDiedError, EnvironmentHungError):
             return make(environment)
+
+    def _learn_progress(self, watched: Plays, own: Plays, held_out: Sequence[int]) -> LearnedProgress:
+        return learn_progress(
+            watched,
+            own,
+            held_out=held_out,
+            seed=derive_seed(self.seed, "progress"),
+            steps=self.effort.progress,
+            batch=self.effort.batch,
+            progress=self._tell("learning what progress looks like"),
+        )
+
+    def _climb(
+        self,
+        environment: str,
+        progress: LearnedProgress,
+        names: tuple[str, ...],
+        clock: Clock,
+        *,
+        number: int,
+        longest: int,
+    ) -> Plays:
+        """Play for learned progress alone."""
+        networks = {"progress": progress.network, "base": progress.base}
+        model = VisualModel(environment, names, networks, progress.calibration, clock.mask)
+        game = self._game(environment)
+        try:
+            climbed = climb_plays(
+                game,
+                lambda frames: model.progress(frames).potential,
+                names,
+                seed=derive_seed(self.seed, "climbing", number),
+                steps=max(longest, self.effort.random_steps // 4),
+                longest=longest,
+                progress=self._tell("playing for learned progress alone"),
+            )
+        finally:
+            game.close()
+        return _without(climbed, clock) if clock.box is not None else climbed
 
     def _learn_ends(
         self, seen: SeenEnds, watched: Plays, clock: Clock, held_out: Sequence[int]
