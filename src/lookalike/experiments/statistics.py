@@ -9,7 +9,8 @@ correction where several differences are tested, and the smallest difference tha
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from functools import lru_cache
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ Interval = tuple[float, float]
 CONFIDENCE = 0.95
 BOOTSTRAP_RESAMPLES = 10_000
 FEWEST_CLUSTERS = 5
+_KEPT_CLUSTERS = 64
 
 
 def wilson_interval(successes: int, n: int, *, confidence: float = CONFIDENCE) -> Interval:
@@ -47,7 +49,9 @@ def wilson_interval(successes: int, n: int, *, confidence: float = CONFIDENCE) -
         return 0.0, 1.0
     from scipy.stats import binomtest
 
-    interval = binomtest(successes, n).proportion_ci(confidence_level=confidence, method="wilson")
+    # The interval does not depend on what is tested; against the share itself there is nothing to sum up.
+    tested = binomtest(successes, n, p=successes / n)
+    interval = tested.proportion_ci(confidence_level=confidence, method="wilson")
     return float(interval.low), float(interval.high)
 
 
@@ -168,24 +172,42 @@ def clustered_bootstrap_mean(
     sums: NDArray[np.float64] = np.zeros(len(order))
     np.add.at(sums, members, np.asarray(values, dtype=float))
     counts = np.bincount(members)
-    means = _bootstrap_means(sums, counts, np.random.default_rng(seed), resamples)
+    means = _bootstrap_means(sums, counts, seed, resamples)
     tail = (1 - confidence) / 2
     low, high = np.quantile(means, (tail, 1 - tail))
     return float(low), float(high)
 
 
 def _bootstrap_means(
-    sums: NDArray[np.float64], counts: NDArray[np.int64], generator: np.random.Generator, resamples: int
+    sums: NDArray[np.float64], counts: NDArray[np.int64], seed: int, resamples: int
 ) -> NDArray[np.float64]:
     """Return means of resampled clusters, float64 ``[resamples]``, in pieces that stay small in memory."""
     import numpy as np
 
     means = np.empty(resamples)
-    for start in range(0, resamples, 1000):
-        stop = min(start + 1000, resamples)
-        drawn = generator.integers(len(sums), size=(stop - start, len(sums)))
+    few = len(sums) <= _KEPT_CLUSTERS
+    pieces = _kept_drawings(seed, len(sums), resamples) if few else _drawings(seed, len(sums), resamples)
+    start = 0
+    for drawn in pieces:
+        stop = start + len(drawn)
         means[start:stop] = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
+        start = stop
     return means
+
+
+def _drawings(seed: int, clusters: int, resamples: int) -> Iterator[NDArray[np.int64]]:
+    """Yield which clusters are drawn, int64 ``[at most 1000, clusters]`` each."""
+    import numpy as np
+
+    generator = np.random.default_rng(seed)
+    for start in range(0, resamples, 1000):
+        yield generator.integers(clusters, size=(min(1000, resamples - start), clusters))
+
+
+@lru_cache(maxsize=4)
+def _kept_drawings(seed: int, clusters: int, resamples: int) -> tuple[NDArray[np.int64], ...]:
+    """Return the same: all rows and differences of a table over the same seeds are drawn alike."""
+    return tuple(_drawings(seed, clusters, resamples))
 
 
 def minimum_detectable_difference(

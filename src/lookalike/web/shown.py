@@ -30,7 +30,9 @@ def text(value: object, longest: int = LONGEST_TEXT) -> str:
 
 def line(value: object, longest: int = LONGEST_LINE) -> str:
     """Return text as one line."""
-    kept = " ".join(str(value)[: 4 * longest].split(" "))
+    kept = str(value)[: 4 * longest]
+    if kept.isascii() and kept.isprintable():  # most are
+        return kept if len(kept) <= longest else kept[: longest - 1] + "…"
     for blank in "\n\r\t\v\f\x85\u2028\u2029":
         kept = kept.replace(blank, " ")
     clean = "".join(map(_plain, kept))
