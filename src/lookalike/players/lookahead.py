@@ -57,8 +57,8 @@ class LookaheadSettings:
             power of e as likely to be gone on from for every standard deviation of their potentials.
     """
 
-    steps: int = 12_000
-    look_on: int = 3_000
+    steps: int = 20_000
+    look_on: int = 5_000
     longest: float = 1.5
     soon: float = 0.25
     haste: float = 3.0
