@@ -54,6 +54,7 @@ from lookalike.rewards.visual_network import (
     VisualModel,
     describe,
     end_frames,
+    fitted,
     masked,
     nearest,
     require_torch,
@@ -199,8 +200,7 @@ class EmbeddedVisualExpert:
         require_torch()
         if not demonstrations:
             raise RecordingError("There is no demonstration to watch.", expected="at least one recording")
-        segments, watched, own, names, tried, seen_ends = self._play(demonstrations, environment)
-        landmarks = _landmarks(own)
+        segments, watched, own, names, tried, seen_ends, landmarks = self._play(demonstrations, environment)
         distance = _refuse_other_games(watched, landmarks, environment)
         clock = find_clock(watched, own)
         if clock.box is not None:
@@ -256,7 +256,7 @@ class EmbeddedVisualExpert:
 
     def _play(
         self, demonstrations: Sequence[Demonstration], environment: str
-    ) -> tuple[list[Segment], Plays, Plays, tuple[str, ...], Floats, SeenEnds]:
+    ) -> tuple[list[Segment], Plays, Plays, tuple[str, ...], Floats, SeenEnds, Floats]:
         """Cut the recordings into levels, play at random, try what was done, and see how the game ends."""
         game = self._game(environment)
         try:
@@ -289,7 +289,7 @@ class EmbeddedVisualExpert:
                 most_steps=self.effort.end_steps,
                 progress=self._tell("looking for ends"),
             )
-            return segments, watched, own, names, tried, seen
+            return segments, watched, own, names, tried, seen, _landmarks(own, game, levels)
         finally:
             game.close()
 
@@ -415,10 +415,15 @@ def _held_out(count: int) -> list[int]:
     return list(range(count - max(1, round(HELD_OUT_SHARE * count)), count)) if count > 2 else []
 
 
-def _landmarks(own: Plays) -> Floats:
-    """Return descriptors of frames spread over own play."""
+def _landmarks(own: Plays, game: Environment, levels: Sequence[int | None]) -> Floats:
+    """Return descriptors of frames spread over own play, and of the levels' beginnings: no play sees all."""
     chosen = np.unique(np.linspace(0, len(own.frames) - 1, _LANDMARKS).astype(np.int64))
-    return np.ascontiguousarray(describe(own.frames[chosen]))
+    seen = [own.frames[chosen]]
+    for level in sorted({level for level in levels if level is not None}):
+        frame = game.reset(seed=level).frame
+        if frame is not None:
+            seen.append(fitted(frame[None]))
+    return np.ascontiguousarray(describe(np.concatenate(seen)))
 
 
 def _refuse_other_games(watched: Plays, landmarks: Floats, environment: str) -> float:

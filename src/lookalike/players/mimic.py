@@ -1,13 +1,12 @@
 """The imitator: a policy cloned from videos whose actions were recovered by inverse dynamics.
 
 A role's temperature applies to the policy's logits, so that a swarm of roles is a swarm of imitators. What
-leads nowhere is not repeated for ever: where the screen is exactly what it was before, every action that was
-tried on it loses weight.
+leads nowhere is not repeated for ever: where a screen comes back, what was tried there is known, and so is
+the way back to places where something was left untried (``players.places``).
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,12 +15,11 @@ from numpy.typing import NDArray
 from lookalike.core.errors import CapabilityError
 from lookalike.core.seeds import generator
 from lookalike.core.types import Frame, Proposal, Role, Situation
+from lookalike.players.places import Places
 from lookalike.rewards.visual_network import Floats, VisualModel
 
 HEED = 2.0
 """Logits that the expert's recommendation adds to an action."""
-IMPATIENCE = 1.0
-"""Logits that an action loses for every time it was tried on exactly this frame."""
 _COLDEST = 0.05
 
 
@@ -46,12 +44,12 @@ class MimicPlayer:
                 remedy="Watch the recordings again: `lookalike watch --expert embedded-visual`.",
             )
         self.model = model
-        self._tried: Counter[tuple[bytes, str]] = Counter()
+        self._places = Places(model.actions)
 
     def start_episode(self, *, seed: int) -> None:
         """Forget what was tried."""
         del seed
-        self._tried.clear()
+        self._places = Places(self.model.actions)
 
     def propose(self, situation: Situation, roles: Sequence[Role], *, seed: int) -> list[Proposal]:
         """Return one draw a role from the policy at the role's temperature.
@@ -85,15 +83,14 @@ class MimicPlayer:
     def _remember(self, situation: Situation) -> None:
         if situation.history:
             last = situation.history[-1][0]
-            if last.before.frame is not None and last.action is not None:
-                self._tried[last.before.frame.tobytes(), last.action] += 1
+            before, after = last.before.frame, last.after.frame
+            if before is not None and after is not None and last.action is not None:
+                self._places.went(before, last.action, after)
 
     def _adjusted(self, logits: Floats, situation: Situation, frame: Frame) -> Floats:
-        adjusted = logits.copy()
-        here = frame.tobytes()
+        adjusted = self._places.weighed(frame, logits).copy()
         wanted = situation.guidance[0].action if situation.guidance else None
         for number, name in enumerate(self.model.actions):
-            adjusted[number] -= IMPATIENCE * self._tried[here, name]
             if name == wanted:
                 adjusted[number] += HEED
         offered = situation.admissible_actions
