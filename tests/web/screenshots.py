@@ -98,11 +98,6 @@ def take_reward_models(camera: Camera) -> None:
     """Take the pages of the reward model."""
     page = camera.page
     camera.open("reward-models")
-    while (
-        page.get_by_role("link", name="demo/edited.yaml").count() == 0
-    ):  # the folder is looked at now and then
-        page.wait_for_timeout(500)
-        camera.open("reward-models")
     camera.keep("reward-models")
     camera.open(page.get_by_role("link", name="demo/reward-model.yaml", exact=True).get_attribute("href"))
     page.select_option("#try-run", label=f"{RUN} (played under this document)")

@@ -58,6 +58,7 @@ def test_a_strangers_path_from_an_empty_store_to_a_swarm(page: Any, tmp_path: Pa
         # A person would press the button now; a test has no time for a language model's plays.
         for name in ("solo", "swarm+expert"):
             page.locator(f"input[name=conditions][value='{name}']").uncheck()
+        page.get_by_text("Controls and variations").click()
         page.locator("input[name=conditions][value='uniform+expert']").check()
         page.locator("input[name=goals][value='lit-with-rod']").uncheck()
         click("button", "Start the run")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -12,6 +13,7 @@ from lookalike.core.errors import LookalikeError, UsageError
 from lookalike.rewards import RewardModel
 from lookalike.web import evidence, shown
 from lookalike.web.graph import layout
+from lookalike.web.library import FoundFile
 from lookalike.web.pages_runs import number_of
 from lookalike.web.state import Dashboard
 
@@ -49,6 +51,7 @@ def reward_page(dashboard: Dashboard, request: Request) -> Response:
         runs=_runs_under(dashboard, model),
         others=others,
         content_hash=model.content_hash(),
+        pictures=[i for i in range(len(model.milestones)) if _picture_path(file, model, i) is not None],
     )
 
 
@@ -103,12 +106,9 @@ def verdicts(dashboard: Dashboard, request: Request) -> Any:
 def thumbnail(dashboard: Dashboard, request: Request) -> Response:
     """Answer the picture of a milestone, which lies below the document's folder."""
     file = dashboard.library.reward_model(request.path_params["model"])
-    milestones = dashboard.library.document(file).milestones
-    number = number_of(request.path_params["number"])
-    named = milestones[number].thumbnail if number < len(milestones) else None
-    path = file.path.parent / named if named is not None else None
+    path = _picture_path(file, dashboard.library.document(file), number_of(request.path_params["number"]))
     try:
-        if path is None or file.path.parent.resolve() not in path.resolve().parents:
+        if path is None:
             raise OSError
         with path.open("rb") as opened:
             data = opened.read(_LARGEST_PICTURE)
@@ -117,6 +117,18 @@ def thumbnail(dashboard: Dashboard, request: Request) -> Response:
     if not data.startswith(b"\x89PNG\r\n\x1a\n"):
         raise HTTPException(404, "This file is no picture.")
     return Response(data, media_type="image/png")
+
+
+def _picture_path(file: FoundFile, model: RewardModel, number: int) -> Path | None:
+    """Return where a milestone's picture is, if it is below the document's folder and there."""
+    named = model.milestones[number].thumbnail if number < len(model.milestones) else None
+    if named is None:
+        return None
+    path, folder = file.path.parent / named, file.path.parent.resolve()
+    try:
+        return path if folder in path.resolve().parents and path.is_file() else None
+    except (OSError, ValueError):
+        return None
 
 
 def difference_page(dashboard: Dashboard, request: Request) -> Response:

@@ -62,6 +62,7 @@ def start_page(dashboard: Dashboard, request: Request) -> Response:
         goals=load_goals(environment),
         conditions=[(c, needs_a_reward_model(c)) for c in conditions],
         suggested=with_model if chosen else without_model,
+        first=[c.name for c in conditions if c.kind != "control"],
         models=[f for f, _ in fitting],
         chosen=chosen,
         without=models and not fitting,

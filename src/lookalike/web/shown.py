@@ -39,6 +39,13 @@ def line(value: object, longest: int = LONGEST_LINE) -> str:
     return clean if len(clean) <= longest else clean[: longest - 1] + "…"
 
 
+def path(value: object, longest: int = 120) -> str:
+    """Return a path as markup that may be broken after its slashes; everything in it is escaped."""
+    from markupsafe import Markup, escape
+
+    return Markup("/<wbr>").join(escape(part) for part in line(value, longest).split("/"))
+
+
 def _plain(character: str) -> str:
     if character in _KEPT or character.isascii():
         return character if character.isprintable() or character in _KEPT else "\ufffd"

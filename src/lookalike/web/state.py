@@ -93,6 +93,7 @@ def make_templates() -> Any:
         "p_value": view.p_value,
         "line": shown.line,
         "words": shown.text,
+        "path": shown.path,
         "when": shown.when,
         "iso": shown.iso,
         "clock": shown.clock,
