@@ -158,10 +158,21 @@ def test_what_lies_in_the_seat_is_believed_of_nothing(tmp_path: Path) -> None:
     for said in (b"", b"[1]", b"{", b'{"token": 1}', b'{"token": "%s", "number": "x"}' % token.encode()):
         (tmp_path / "seat" / "said.json").write_bytes(said)
         assert seat.said(token) is None
+    said = f'{{"token": "{token}", "number": 1, "over": null, "failed": 0, "question": 3, "frame": "/etc/passwd",'
+    (tmp_path / "seat" / "said.json").write_text(said + ' "episode": null, "last": null}')
+    asked = seat.said(token)
+    assert asked is not None
+    assert (asked.frame, asked.question, asked.failed) == (None, None, False)
     (tmp_path / "seat" / "answer.json").write_bytes(b"[" * 100_000)
     assert seat.answered(1) is None
     (tmp_path / "seat" / "taken.json").write_text('{"token": "../../x"}')
     assert seat.claim() is None
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "seat").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UsageError, match="elsewhere"):
+        Seat(tmp_path / "run").take()
+    assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
 def test_a_condition_with_a_person_is_one_of_its_own() -> None:

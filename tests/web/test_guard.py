@@ -213,6 +213,44 @@ def test_a_strangers_actions_are_text_and_start_no_game(tmp_path: Path) -> None:
         stop(served)
 
 
+def test_what_a_run_says_at_its_seat_is_text(tmp_path: Path) -> None:
+    from lookalike.experiments.seat import Asked, Seat
+    from lookalike.web.council import Council
+
+    key = EpisodeKey(condition=HOSTILE, goal="lamp", seed=1)
+    step = StepTaken(
+        episode=key,
+        step=0,
+        observation=HOSTILE,
+        proposals=(ProposalRecord(role=HOSTILE, action=HOSTILE),),
+        by=HOSTILE,
+        votes={HOSTILE: 1.0},
+        decision=HOSTILE,
+        next_observation=HOSTILE,
+    )
+    question: dict[str, Any] = {
+        "goal": HOSTILE,
+        "how_to_play": ["no", "text"],
+        "observation": HOSTILE + "x" * 1_000_000,
+        "recommended": [HOSTILE, {"a": 1}],
+        "actions": [HOSTILE] * 1_000,
+        "step": "<b>",
+        "picture": "yes",
+    }
+    council = Council("k", "e", None, "r", "r", Seat(tmp_path), "t")
+    council.hear(Asked(1, None, False, question, "0" * 64, key, step))
+    assert council.frame is None
+    shown = json.dumps(council.as_dict(after=-1), ensure_ascii=False)
+    assert not {"\x1b", "\u202e", "\u2066", "\u200b"} & set(shown)
+    assert len(shown) < 100_000
+    assert council.situation is not None
+    assert council.situation["step"] == 0
+    assert council.situation["picture"] is False
+    council.hear(Asked(2, HOSTILE, False, None, None, key, None))
+    assert "\x1b" not in council.words
+    assert council.over
+
+
 def test_every_answer_carries_the_policy(served: Served) -> None:
     for path in ("/", "/nowhere", "/static/style.css", "/api/jobs/none"):
         _, headers, body = served.ask(path)

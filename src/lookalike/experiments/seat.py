@@ -82,6 +82,8 @@ class Seat:
             raise UsageError("Somebody sits in this run's council already.", remedy="wait until they left")
         token = secrets.token_hex(8)
         try:
+            if self._folder.is_symlink():
+                raise OSError("its seat leads elsewhere")
             self._folder.mkdir(exist_ok=True)
             for name in ("said.json", "answer.json"):
                 (self._folder / name).unlink(missing_ok=True)
@@ -126,7 +128,7 @@ class Seat:
                 over=None if found["over"] is None else str(found["over"]),
                 failed=found["failed"] is True,
                 question=found["question"] if isinstance(found["question"], dict) else None,
-                frame=None if found["frame"] is None else str(found["frame"]),
+                frame=_name_of(found["frame"]),
                 episode=None if found["episode"] is None else EpisodeKey.parse(str(found["episode"])),
                 last=None if found["last"] is None else StepTaken.model_validate(found["last"]),
             )
@@ -193,6 +195,11 @@ class Seat:
         whole = self._folder / f".{name}-{os.getpid()}-{threading.get_ident()}"
         whole.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
         whole.replace(self._folder / name)
+
+
+def _name_of(frame: object) -> str | None:
+    """Return a picture's name, where it is one."""
+    return frame if isinstance(frame, str) and frame.isascii() and frame.isalnum() else None
 
 
 class Sitting:

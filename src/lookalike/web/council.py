@@ -213,7 +213,11 @@ class Councils:
             UsageError: The run does not go on, has no council, or somebody sits there.
         """
         folder = self._library.folder_of(run)
-        if folder is None or not folder.is_dir() or not has_a_seat(run):
+        # A database could name any folder of this machine, and something is written there.
+        ours = run.log.path is not None or (
+            folder is not None and folder.is_relative_to(self._library.folder)
+        )
+        if folder is None or not ours or not folder.is_dir() or not has_a_seat(run):
             raise UsageError(
                 "Nobody can sit down in this run.",
                 got=run.status,
