@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from pathlib import Path
@@ -158,8 +159,8 @@ def test_what_lies_in_the_seat_is_believed_of_nothing(tmp_path: Path) -> None:
     for said in (b"", b"[1]", b"{", b'{"token": 1}', b'{"token": "%s", "number": "x"}' % token.encode()):
         (tmp_path / "seat" / "said.json").write_bytes(said)
         assert seat.said(token) is None
-    said = f'{{"token": "{token}", "number": 1, "over": null, "failed": 0, "question": 3, "frame": "/etc/passwd",'
-    (tmp_path / "seat" / "said.json").write_text(said + ' "episode": null, "last": null}')
+    said = {"token": token, "number": 1, "over": None, "failed": 0, "question": 3, "frame": "/etc/passwd"}
+    (tmp_path / "seat" / "said.json").write_text(json.dumps(said | {"episode": None, "last": None}))
     asked = seat.said(token)
     assert asked is not None
     assert (asked.frame, asked.question, asked.failed) == (None, None, False)

@@ -14,6 +14,8 @@ from web_server import Served, start, stop
 from lookalike.recordings import read_recording
 from lookalike.rewards import load_reward_model
 from lookalike.store import open_log
+from lookalike.web.export import find_run, write_run_page
+from lookalike.web.library import Library
 
 TINY = 0.01
 """How much is trained: enough to know that it is done, and nothing is learned."""
@@ -78,6 +80,16 @@ def test_a_play_on_the_screen_becomes_a_swarm_that_plays(page: Any, tmp_path: Pa
         assert summary.status == "finished"
         assert log.configuration(summary.run_id)["reward_model"] == model.content_hash()
     assert read_recording(tmp_path / "recordings" / "procgen-maze-1.mp4").player_kind == "human"
+    library = Library(tmp_path)
+    try:
+        written = write_run_page(library, find_run(library, "procgen-run"), tmp_path / "run.html")
+    finally:
+        library.close()
+    assert written.size < 10_000_000
+    assert written.left_out == 0
+    page.goto(written.path.as_uri())
+    page.wait_for_selector("#replay[data-shown]")
+    page.locator("[data-at=observation] img[src^='data:image/png']").wait_for()
 
 
 def test_training_is_cancelled_in_the_page(page: Any, tmp_path: Path) -> None:
