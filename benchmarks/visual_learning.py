@@ -63,6 +63,7 @@ def _training() -> dict[str, Any]:
         ("progress", effort.progress),
         ("policy", effort.policy),
         ("preview", effort.preview),
+        ("ends", effort.ends),
     ):
         assert name in VIEWS
         network, feed = build_network(name, 9), Feed(name, plays, seed=0)

@@ -224,7 +224,7 @@ class EmbeddedVisualExpert:
         for number in range(self.climbs):
             longest = max(40, int(np.quantile(watched.lengths, 0.9)))
             climbed = self._climb(environment, progress, names, clock, number=number, longest=longest)
-            own = _together(climbed, own)  # in front: the last of own play are held out
+            own = together(climbed, own)  # in front: the last of own play are held out
             progress = self._learn_progress(watched, own, held_out)
         calibration = replace(progress.calibration, typical_distance=USUAL_DISTANCE)
         networks = {"actions": learned.network, "progress": progress.network, "base": progress.base}
@@ -368,7 +368,7 @@ class EmbeddedVisualExpert:
             progress=self._tell("cloning a policy"),
         )
         sure = np.where(labels.max(axis=1) >= SURE, labels.argmax(axis=1), UNKNOWN)
-        both = _together(watched.with_actions(sure), own)
+        both = together(watched.with_actions(sure), own)
         found = model.progress(both.frames)
         ends = end_frames(both.frames, both.starts, both.stops)
         scores = model.end_scores(both.frames[ends], both.frames[both.neighbours(ends, -1)])
@@ -443,7 +443,9 @@ def _without(plays: Plays, clock: Clock) -> Plays:
     return replace(plays, frames=masked(plays.frames, clock.mask))
 
 
-def _together(one: Plays, other: Plays) -> Plays:
+def together(one: Plays, other: Plays) -> Plays:
+    """Return the plays of both, with their actions and ends."""
+
     def parts(plays: Plays, what: Any) -> list[Any]:
         return [what[a:b] for a, b in zip(plays.starts, plays.stops, strict=True)]
 

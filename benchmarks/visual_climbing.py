@@ -1,0 +1,127 @@
+"""Play for the learned reward alone: what it brings, before and after that play was learned against.
+
+For every game, progress is learned from silent recordings and own random play. Then learned reward is
+hill-climbed by search in levels that nobody recorded (``hill_climb_reward``): what it earns is set beside the
+game's own points, and beside those of random play. The expert then plays for its own progress alone in levels
+kept for recordings, takes that play among the negatives, learns again, and the search is repeated.
+
+``python -m benchmarks.visual_climbing FOLDER [GAME ...]`` takes the recordings and the reward models of an
+experiment's folder (``FOLDER/GAME``) and prints a line a game. As a benchmark, coinrun is recorded here.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_GAME, _LEVELS = "coinrun", 14
+_OWN_STEPS, _CLIMB_STEPS, _UPDATES, _BATCH = 3_000, 600, 200, 96
+_SEEDS, _STEPS = (1, 2, 3), 90
+
+
+def measure() -> list[dict[str, Any]]:
+    """Return how far the learned reward of climbing falls once it was learned against, in one game."""
+    from benchmarks.visual_clock import recorded
+    from lookalike.environments.procgen_engine import procgen_installed
+
+    if not procgen_installed():
+        return []
+    with tempfile.TemporaryDirectory() as folder:
+        found = measured(_GAME, recorded(_GAME, Path(folder) / _GAME))
+    return [summary([found])]
+
+
+def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the games' figures as one row: by how much the reward of climbing falls."""
+    fall = float(np.mean([row["reward_before"] - row["reward_after"] for row in rows]))
+    each = ", ".join(
+        f"{row['game']} reward {row['reward_before']:+.2f} -> {row['reward_after']:+.2f}, points "
+        f"{row['points_before']:.1f} -> {row['points_after']:.1f} (random {row['points_random']:.1f})"
+        for row in rows
+    )
+    return {
+        "name": "visual_climbing",
+        "value": round(fall, 3),
+        "unit": "fall of the reward of climbing",
+        "target": None,
+        "met": None,
+        "detail": f"{len(_SEEDS)} levels of {_STEPS} steps a game: {each}",
+    }
+
+
+def measured(game: str, videos: Sequence[Path]) -> dict[str, Any]:
+    """Learn, climb, learn against it, and climb again."""
+    from lookalike.environments.procgen import Procgen
+    from lookalike.experts.visual import together
+    from lookalike.experts.visual_climbing import climb_plays
+    from lookalike.experts.visual_data import find_segments, play_at_random, watched_plays
+    from lookalike.experts.visual_progress import learn_progress
+    from lookalike.recordings.visual_video import read_visual_video
+    from lookalike.rewards.document import MadeBy, RewardModel, Weights
+    from lookalike.rewards.validation import hill_climb_reward, random_play
+    from lookalike.rewards.visual_network import VisualModel
+    from lookalike.rewards.visual_scorer import VisualScorer
+
+    environment = Procgen(game)
+    demonstrations = [read_visual_video(video, actions=False, licence="CC0-1.0") for video in videos]
+    watched = watched_plays(demonstrations, find_segments(demonstrations, environment))
+    longest = max(40, int(np.quantile(watched.lengths, 0.9)))
+    own, names = play_at_random(environment, seed=5, steps=_OWN_STEPS, longest=longest)
+    held_out = list(range(len(watched) - max(2, len(watched) // 6), len(watched)))
+    document = RewardModel(
+        environment=environment.id,
+        goal="what recordings end with",
+        made_by=MadeBy(expert="embedded-visual", expert_version=1),
+        recordings=(),
+        weights=Weights(progress=1.0, refused=0.0, setback=-0.5),
+    )
+    found: dict[str, Any] = {"game": game, "recordings": len(watched)}
+    plays = [random_play(environment, seed=seed, steps=_STEPS) for seed in _SEEDS]
+    found["points_random"] = float(np.mean([sum(play.rewards) for play in plays]))
+    for what in ("before", "after"):
+        learned = learn_progress(watched, own, held_out=held_out, seed=7, steps=_UPDATES, batch=_BATCH)
+        networks = {"progress": learned.network, "base": learned.base}
+        model = VisualModel(environment.id, names, networks, learned.calibration)
+        climbs = [
+            hill_climb_reward(
+                document,
+                environment,
+                seed=seed,
+                steps=_STEPS,
+                scorer=lambda m=model: VisualScorer(document, m),
+            )
+            for seed in _SEEDS
+        ]
+        found[f"reward_{what}"] = float(np.mean([climb.value for climb in climbs]))
+        found[f"points_{what}"] = float(np.mean([climb.true_return for climb in climbs]))
+        found[f"pairwise_{what}"] = learned.figures.pairwise
+        found[f"voc_gap_{what}"] = learned.figures.voc_good - learned.figures.voc_bad
+        if what == "before":
+            climbed = climb_plays(
+                environment,
+                lambda frames, m=model: m.progress(frames).potential,
+                names,
+                seed=9,
+                steps=max(longest, _CLIMB_STEPS),
+                longest=longest,
+            )
+            own = together(climbed, own)
+    environment.close()
+    return found
+
+
+if __name__ == "__main__":
+    from lookalike.environments.procgen_games import known_games
+
+    rows = []
+    for name in sys.argv[2:] or known_games():
+        recordings = sorted((Path(sys.argv[1]) / name / "recordings").glob("*.mp4"))
+        if recordings:
+            rows.append(measured(name, recordings))
+            print(rows[-1], flush=True)
+    print(summary(rows))

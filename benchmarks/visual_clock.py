@@ -1,0 +1,143 @@
+"""A running clock drawn on the recordings: does learned progress still tell play from play?
+
+For every game, progress is learned twice from the same silent recordings and the same own random play: as
+they are, and with a clock drawn on the recordings alone: a bar that grows and figures that count, from the
+beginning of every level. Then recordings that were not learned from are compared with random play after as
+many steps; in the second case the clock runs on both, so that whoever goes by it cannot tell them apart.
+
+``python -m benchmarks.visual_clock FOLDER [GAME ...]`` takes the recordings of an experiment's folder
+(``FOLDER/GAME/recordings/*.mp4``) and prints a line a game; as a benchmark, three games are recorded here.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+TARGET = 0.05
+_GAMES, _LEVELS = ("coinrun", "maze", "ninja"), 14
+_OWN_STEPS, _UPDATES, _BATCH = 3_000, 240, 96
+_LEFT, _TOP, _WIDTH = 38, 2, 24
+_FULL = 600.0
+"""Steps after which the bar is full."""
+
+
+def measure() -> list[dict[str, Any]]:
+    """Return by how much pairwise accuracy falls, as the mean over three games."""
+    from lookalike.environments.procgen_engine import procgen_installed
+
+    if not procgen_installed():
+        return []
+    with tempfile.TemporaryDirectory() as folder:
+        rows = [measured(game, recorded(game, Path(folder) / game)) for game in _GAMES]
+    return [summary(rows)]
+
+
+def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the games' figures as one row."""
+    fall = float(np.mean([row["without"] - row["with"] for row in rows]))
+    each = ", ".join(
+        f"{row['game']} {row['without']:.2f} -> {row['with']:.2f}"
+        + ("" if row["masked"] else " (clock not found)")
+        for row in rows
+    )
+    return {
+        "name": "visual_clock",
+        "value": round(fall, 3),
+        "unit": "fall of pairwise accuracy",
+        "target": TARGET,
+        "met": fall <= TARGET,
+        "detail": f"mean of {len(rows)} games, held-out recordings against random play: {each}",
+    }
+
+
+def recorded(game: str, folder: Path) -> list[Path]:
+    """Let the scripted demonstrator record some levels."""
+    from lookalike.environments.procgen import Procgen
+    from lookalike.recordings.demonstrator import record_search
+    from lookalike.recordings.procgen_guides import procgen_guide
+
+    folder.mkdir(parents=True)
+    environment = Procgen(game)
+    for level in range(_LEVELS):
+        out = folder / f"{level:03d}.mp4"
+        guide = procgen_guide(game)
+        record_search(environment, guide, seed=level, out=out, licence="CC0-1.0", max_steps=20_000)
+    environment.close()
+    return sorted(folder.glob("*.mp4"))
+
+
+def measured(game: str, videos: Sequence[Path]) -> dict[str, Any]:
+    """Learn twice, and compare."""
+    from lookalike.environments.procgen import Procgen
+    from lookalike.experts.visual_clock import find_clock
+    from lookalike.experts.visual_data import find_segments, play_at_random, watched_plays
+    from lookalike.experts.visual_progress import compare, learn_progress
+    from lookalike.recordings.visual_video import read_visual_video
+    from lookalike.rewards.visual_network import VisualModel, masked
+
+    demonstrations = [read_visual_video(video, actions=False, licence="CC0-1.0") for video in videos]
+    environment = Procgen(game)
+    try:
+        segments = find_segments(demonstrations, environment)
+        watched = watched_plays(demonstrations, segments)
+        longest = max(40, int(np.quantile(watched.lengths, 0.9)))
+        own, names = play_at_random(environment, seed=5, steps=_OWN_STEPS, longest=longest)
+    finally:
+        environment.close()
+    held_out = list(range(len(watched) - max(2, len(watched) // 6), len(watched)))
+    unseen = own.only(range(int(0.8 * len(own)), len(own)))  # progress is not learned from these either
+    found: dict[str, Any] = {"game": game, "recordings": len(watched), "held_out": len(held_out)}
+    for what in ("without", "with"):
+        shown = _with_clock(watched) if what == "with" else watched
+        clock = find_clock(shown, own)
+        learned = learn_progress(
+            replace(shown, frames=masked(shown.frames, clock.mask)),
+            replace(own, frames=masked(own.frames, clock.mask)),
+            held_out=held_out,
+            seed=7,
+            steps=_UPDATES,
+            batch=_BATCH,
+        )
+        networks = {"progress": learned.network, "base": learned.base}
+        model = VisualModel(f"procgen:{game}", names, networks, learned.calibration, clock.mask)
+        good, bad = shown.only(held_out), _with_clock(unseen) if what == "with" else unseen
+        scores = [model.progress(plays.frames).potential for plays in (good, bad)]
+        figures = compare(good, scores[0], bad, scores[1])
+        found[what], found[f"voc_gap_{what}"] = figures.pairwise, figures.voc_good - figures.voc_bad
+    found["masked"] = clock.box is not None
+    return found
+
+
+def _with_clock(plays: Any) -> Any:
+    """Return plays with a clock drawn on every frame."""
+    from PIL import Image, ImageDraw
+
+    frames = plays.frames.copy()
+    for number, step in enumerate(plays.time().tolist()):
+        picture = Image.fromarray(frames[number])
+        draw = ImageDraw.Draw(picture)
+        draw.rectangle((_LEFT, _TOP, _LEFT + _WIDTH, _TOP + 14), fill=(0, 0, 0))
+        draw.text((_LEFT + 2, _TOP), f"{step:03d}", fill=(255, 255, 255))
+        full = round(_WIDTH * min(1.0, step / _FULL))
+        draw.rectangle((_LEFT, _TOP + 12, _LEFT + full, _TOP + 14), fill=(255, 220, 0))
+        frames[number] = np.asarray(picture)
+    return replace(plays, frames=frames)
+
+
+if __name__ == "__main__":
+    from lookalike.environments.procgen_games import known_games
+
+    found = []
+    for name in sys.argv[2:] or known_games():
+        recordings = sorted((Path(sys.argv[1]) / name / "recordings").glob("*.mp4"))
+        if recordings:
+            found.append(measured(name, recordings))
+            print(found[-1], flush=True)
+    print(summary(found))
