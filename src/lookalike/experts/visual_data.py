@@ -112,12 +112,14 @@ class Segment:
         start: Its first picture there.
         stop: One past its last picture.
         level: Its level, where it is one of those kept for recordings; ``None`` where not known.
+        seen: Its first picture is that level's beginning.
     """
 
     recording: int
     start: int
     stop: int
     level: int | None
+    seen: bool = False
 
 
 def watched_plays(
@@ -164,25 +166,25 @@ def find_segments(demonstrations: Sequence[Demonstration], environment: Environm
     """
     known = [demonstration.started_with for demonstration in demonstrations]
     films = [_seen(demonstration) for demonstration in demonstrations]
-    jumps = [_jumps(film) for film in films]
-    if not has_levels(environment.id) or (None not in known and not any(len(one) for one in jumps)):
+    if not has_levels(environment.id):
         return [Segment(n, 0, len(film), _recorded(known[n])) for n, film in enumerate(films)]
     beginnings = _Beginnings(environment)
     segments: list[Segment] = []
     for number, film in enumerate(films):
         level = known[number]
+        first = beginnings.of(film[:1])[0]
         if level is not None and _recorded(level) is None:  # a level that nobody may record
             segments.append(Segment(number, 0, len(film), None))
             continue
-        if level is None:
-            level = beginnings.of(film[:1])[0]
-        start = 0
-        for at, other in zip(jumps[number].tolist(), beginnings.of(film[jumps[number]]), strict=True):
+        start, seen = 0, first is not None and level in {None, first}
+        level = first if level is None else level
+        jumps = _jumps(film)
+        for at, other in zip(jumps.tolist(), beginnings.of(film[jumps]), strict=True):
             if other is None or other == level or at - start < 2 or len(film) - at < 2:
                 continue
-            segments.append(Segment(number, start, at, _recorded(level)))
-            start, level = at, other
-        segments.append(Segment(number, start, len(film), _recorded(level)))
+            segments.append(Segment(number, start, at, _recorded(level), seen))
+            start, level, seen = at, other, True
+        segments.append(Segment(number, start, len(film), _recorded(level), seen))
     return segments
 
 
@@ -223,7 +225,7 @@ class _Beginnings:
 def _blocks(frames: NDArray[Any]) -> NDArray[np.float32]:
     """Return the mean colours of 8 x 8 blocks, [N, 192]."""
     means = frames.reshape(len(frames), 8, SIZE // 8, 8, SIZE // 8, 3).mean(axis=(2, 4))
-    return np.asarray(means.reshape(len(frames), -1).astype(np.float32))
+    return np.asarray(means.reshape(len(frames), 192).astype(np.float32))
 
 
 def _recorded(level: int | None) -> int | None:
