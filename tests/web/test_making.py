@@ -114,7 +114,7 @@ def test_a_person_is_a_member_and_the_run_records_who_was_right(
 def test_a_person_sits_down_in_a_run_that_goes_on(page: Any, tmp_path: Path, recorded: Path) -> None:
     served = start(tmp_path)
     main = "from lookalike.cli import main; main()"
-    asked = "experiment run demo/colossal-cave --goals lamp,bird --seeds 400-999 --run long"
+    asked = "experiment run demo/colossal-cave --goals lamp,bird --seeds 400-1999 --run long"
     asked += f" --conditions uniform+expert --reward-model {recorded / 'reward-model.yaml'}"
     run = subprocess.Popen(
         [sys.executable, "-c", main, *asked.split(), "--out", str(tmp_path / "long")],
