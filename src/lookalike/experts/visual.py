@@ -201,7 +201,8 @@ class EmbeddedVisualExpert:
         if not demonstrations:
             raise RecordingError("There is no demonstration to watch.", expected="at least one recording")
         segments, watched, own, names, tried, seen_ends, landmarks = self._play(demonstrations, environment)
-        distance = _refuse_other_games(watched, landmarks, environment)
+        known = sum(segment.seen for segment in segments) >= max(1, len(segments) / 2)
+        distance = _distance(watched, landmarks, environment, refused=not known)
         clock = find_clock(watched, own)
         if clock.box is not None:
             watched, own = _without(watched, clock), _without(own, clock)
@@ -222,7 +223,7 @@ class EmbeddedVisualExpert:
         labels[is_tried] = tried[is_tried]
         progress = self._learn_progress(watched, own, held_out)
         for number in range(self.climbs):
-            longest = max(40, int(np.quantile(watched.lengths, 0.9)))
+            longest = _longest(watched, self.effort.random_steps)
             climbed = self._climb(environment, progress, names, clock, number=number, longest=longest)
             own = together(climbed, own)  # in front: the last of own play are held out
             progress = self._learn_progress(watched, own, held_out)
@@ -267,7 +268,7 @@ class EmbeddedVisualExpert:
                 game,
                 seed=derive_seed(self.seed, "own play"),
                 steps=self.effort.random_steps,
-                longest=max(40, int(np.quantile(watched.lengths, 0.9))),
+                longest=_longest(watched, self.effort.random_steps),
                 levels=levels,
                 progress=self._tell("playing at random"),
             )
@@ -410,6 +411,11 @@ def _agreement(labels: Floats, tried: Floats, frames: NDArray[np.int64]) -> tupl
     return float(right.mean()), int(telling.sum())
 
 
+def _longest(watched: Plays, steps: int) -> int:
+    """Return how long own plays are: like recordings, but never so long that there are only a few plays."""
+    return max(40, min(int(np.quantile(watched.lengths, 0.9)), steps // 8))
+
+
 def _held_out(count: int) -> list[int]:
     """Return which recordings are held out: about one in seven, the last ones; none of one or two."""
     return list(range(count - max(1, round(HELD_OUT_SHARE * count)), count)) if count > 2 else []
@@ -426,10 +432,15 @@ def _landmarks(own: Plays, game: Environment, levels: Sequence[int | None]) -> F
     return np.ascontiguousarray(describe(np.concatenate(seen)))
 
 
-def _refuse_other_games(watched: Plays, landmarks: Floats, environment: str) -> float:
+def _distance(watched: Plays, landmarks: Floats, environment: str, *, refused: bool) -> float:
+    """Return how far recordings are from a game, and refuse another game's.
+
+    Recordings that begin as this game's levels do are this game's, however far they go where own play does
+    not get: in ninja most of a level looks unlike what random play sees of it.
+    """
     probes = watched.frames[np.unique(np.linspace(0, len(watched.frames) - 1, 400).astype(np.int64))]
     distance = float(np.median(nearest(describe(probes), landmarks))) / USUAL_DISTANCE
-    if distance > FARTHEST:
+    if refused and distance > FARTHEST:
         raise RecordingError(
             "The recordings do not look like this game.",
             got=f"frames {distance:.1f} times as far from {environment}'s as is usual within a game",
