@@ -7,6 +7,7 @@ folder: so `lookalike runs resume` and `lookalike experiment run` go on with it 
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -171,7 +172,7 @@ def _write_experiment(
         "name": folder.name,
         "description": "started in the dashboard",
         "environment": environment,
-        "reward_model": str(model),
+        "reward_model": os.path.relpath(model, folder),  # the whole folder may be moved
         "goals": goals,
         "seeds": str(FIRST_EVALUATION_LEVEL if has_levels(environment) else _FIRST_SEED),
         "conditions": conditions,
