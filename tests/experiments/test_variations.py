@@ -11,7 +11,14 @@ from lookalike.environments import find_goal, make_environment
 from lookalike.experiments.conditions import find_condition
 from lookalike.experiments.resolved import PlayTask
 from lookalike.experiments.session import Session, SessionSetup
-from lookalike.experiments.variations import StartedElsewhere, Variation, cut_out, reordered, trips
+from lookalike.experiments.variations import (
+    StartedElsewhere,
+    Variation,
+    cut_out,
+    reordered,
+    shipped_hazards,
+    trips,
+)
 from lookalike.recordings import shipped_play
 from lookalike.rewards import RewardModel, compile_plan, load_reward_model
 from lookalike.store import EpisodeFinished, StepTaken
@@ -148,3 +155,16 @@ def test_attempts_learn_from_setbacks_and_resume_as_if_never_stopped(model):
     first = same.index(False)
     assert played(whole, 1)[first] == "look"
     assert isinstance([e for e in whole if e.episode.attempt == 0][-1], EpisodeFinished)
+
+
+def test_what_own_plays_taught_goes_with_the_game_and_can_be_left_out(model):
+    goal = find_goal("colossal-cave", "lamp")
+    learnt = Variation(learnt_hazards=True).plan(model, goal, seed=1).learnt
+    assert learnt is not None
+    assert (learnt.plays, "300-399" in learnt.source) == (100, True)
+    knife = learnt.danger(["there is a threatening little dwarf in the room with you"])
+    assert knife is not None
+    assert knife.harm("attack") > knife.harm("rest")
+    assert Variation(learnt_hazards=True, without=("hazards",)).plan(model, goal, seed=1).learnt is None
+    assert Variation().plan(model, goal, seed=1).learnt is None
+    assert shipped_hazards("no-such-game") is None

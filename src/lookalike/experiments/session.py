@@ -353,7 +353,7 @@ class Session:
         """Return games and scorers as the condition's variation has them."""
         variation, model = condition.variation, self.setup.reward_model
         if variation.changes_the_document and model is not None:
-            plan = compile_plan(variation.document(model, goal, seed=seed))
+            plan = variation.plan(model, goal, seed=seed)
             scorers = [None if scorer is None else RewardModelScorer(plan) for scorer in scorers]
         if variation.random_start and self._plan is not None:
             games = [StartedElsewhere(game, self._plan, steps=variation.random_start) for game in games]

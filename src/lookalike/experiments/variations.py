@@ -8,6 +8,8 @@ condition.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from importlib import resources
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,8 +20,9 @@ from lookalike.core.seeds import derive_seed, generator
 from lookalike.core.types import Goal, Observation, Transition
 from lookalike.rewards import Plan, RewardModel, RewardModelScorer, compile_plan
 from lookalike.rewards.document import Pathway
+from lookalike.rewards.hazards import HazardModel, load_hazards
 
-Switch = Literal["legs", "recover", "fights", "explore"]
+Switch = Literal["legs", "recover", "fights", "explore", "hazards", "join"]
 _LONGEST_WAY_IN = 150
 _DRAWS = 50
 _ENDS_THE_GAME = ("quit", "restart", "restore", "save")
@@ -34,6 +37,7 @@ class Variation(BaseModel):
         reorder: The trips from home to home are in another order, drawn by the seed.
         random_start: Random legal commands played before the episode begins, after a part of the plan was
             followed, both drawn by the seed; 0 to begin at the beginning.
+        learnt_hazards: A hazard model goes with the game, learnt from the swarm's own plays on other seeds.
         learns_from_setbacks: A memory of setbacks is kept over the attempts at a goal and seed.
     """
 
@@ -43,12 +47,18 @@ class Variation(BaseModel):
     cut: bool = False
     reorder: bool = False
     random_start: int = Field(default=0, ge=0, le=10_000)
+    learnt_hazards: bool = False
     learns_from_setbacks: bool = False
 
     @property
     def changes_the_document(self) -> bool:
         """Whether the reward model is another one than the experiment's."""
-        return bool(self.without or self.cut or self.reorder)
+        return bool(self.without or self.cut or self.reorder or self.learnt_hazards)
+
+    def plan(self, model: RewardModel, goal: Goal, *, seed: int) -> Plan:
+        """Return what is played under, compiled."""
+        learnt = shipped_hazards(model.environment) if self.learnt_hazards else None
+        return compile_plan(self.document(model, goal, seed=seed), learnt=learnt)
 
     def document(self, model: RewardModel, goal: Goal, *, seed: int) -> RewardModel:
         """Return the reward model that is played under."""
@@ -60,6 +70,14 @@ class Variation(BaseModel):
         if self.reorder:
             model = reordered(model, seed=seed)
         return model
+
+
+@lru_cache(maxsize=4)
+def shipped_hazards(environment: str) -> HazardModel | None:
+    """Return what was learnt from own plays of a game on seeds 300-399; ``None`` where nothing was."""
+    place = resources.files("lookalike.experiments") / "data" / "hazards" / f"{environment}.yaml"
+    with resources.as_file(place) as path:
+        return load_hazards(path) if path.exists() else None
 
 
 def cut_out(model: RewardModel, goal: Goal) -> RewardModel:

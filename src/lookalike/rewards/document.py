@@ -214,6 +214,8 @@ class Following(_Part):
     stolen, dropped or not found is looked for, and brought where the person brought it. ``fights``: an attack
     is repeated until the enemy is dead. ``evade``: who turns up in many places is left behind, not fought, as
     long as there is a way on. ``explore``: where nothing is known to help, untried moves are tried.
+    ``join``: who begins elsewhere finds out first which part of the plan is done.
+    ``hazards``: where own plays taught something (a hazard model), fights and waiting are decided by it.
     """
 
     legs: bool = True
@@ -221,6 +223,8 @@ class Following(_Part):
     fights: bool = True
     evade: bool = False
     explore: bool = True
+    hazards: bool = True
+    join: bool = True
 
 
 class VisualPart(_Part):
@@ -453,7 +457,7 @@ def save_reward_model(model: RewardModel, path: Path) -> None:
         ) from None
 
 
-def _parse_bounded(text: str) -> Any:
+def parse_bounded(text: str) -> Any:
     """Parse YAML from an untrusted file: no aliases (they can grow without end), no deep nesting."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one is ten times faster
     depth = 0
@@ -488,7 +492,7 @@ def load_reward_model(path: Path) -> RewardModel:
                 expected=f"at most {_MAX_BYTES} bytes",
                 remedy=remedy,
             )
-        data = _parse_bounded(path.read_text(encoding="utf-8"))
+        data = parse_bounded(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RewardModelError("There is no such reward-model file.", got=path, remedy=remedy) from None
     except OSError as error:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lookalike.rewards.document import Hazard, Milestone, PathStep, RewardModel, Rule
+from lookalike.rewards.hazards import HazardModel
 from lookalike.rewards.places import Place, PlaceMap
 from lookalike.rewards.text import DROP_VERBS, FIGHT_VERBS, GET_VERBS, content_words, read_text, split_action
 
@@ -80,6 +81,7 @@ class Plan:
         lights: Rules that answer to darkness.
         kindle: Commands that made light where it was dark.
         companions: Things the person had in hand nearly all the way, as a lamp.
+        learnt: What own plays taught about dangers and thieves, or ``None``.
     """
 
     model: RewardModel
@@ -94,6 +96,7 @@ class Plan:
     lights: tuple[Rule, ...]
     kindle: tuple[str, ...] = ()
     companions: frozenset[str] = frozenset()
+    learnt: HazardModel | None = None
     _similar: dict[str, tuple[Rule, ...]] = field(default_factory=dict)
 
     def rules_for(self, sentence: str) -> tuple[Rule, ...]:
@@ -118,8 +121,8 @@ class Plan:
         return self._similar[sentence]
 
 
-def compile_plan(model: RewardModel) -> Plan:
-    """Compile a reward model."""
+def compile_plan(model: RewardModel, *, learnt: HazardModel | None = None) -> Plan:
+    """Compile a reward model, with what own plays taught where there is such a document."""
     places = PlaceMap()
     for note in model.places:
         places.add(Place(note.id, list(note.cues), frozenset(note.words), note.ambiguous))
@@ -173,6 +176,7 @@ def compile_plan(model: RewardModel) -> Plan:
         store=_store(waypoints, {m.id: m for m in model.milestones}),
         kindle=_kindle(places),
         companions=_companions(waypoints),
+        learnt=learnt if model.following.hazards else None,
     )
 
 

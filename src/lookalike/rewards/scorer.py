@@ -20,7 +20,8 @@ from lookalike.core.types import Observation, Transition, Verdict
 from lookalike.rewards.actions import canonical_action
 from lookalike.rewards.belief import Followed
 from lookalike.rewards.document import Hazard, Milestone, RewardModel
-from lookalike.rewards.guide import REFUSALS_PER_WAYPOINT, Guide
+from lookalike.rewards.errands import REFUSALS_PER_WAYPOINT
+from lookalike.rewards.guide import Guide
 from lookalike.rewards.plan import Plan, Waypoint, compile_plan
 from lookalike.rewards.text import Reading, is_look, read_text
 
@@ -63,6 +64,16 @@ class RewardModelScorer:
     def place(self) -> str | None:
         """Where the player seems to be."""
         return self._guide.belief.place
+
+    def known_end(self, place: str | None, action: str) -> str | None:
+        """Return where a command is known to lead from a place, or ``None``."""
+        if place is None:
+            return None
+        return self._guide.belief.places.edges.get((place, self._canonical(action)))
+
+    def carries_booty(self) -> bool:
+        """Return whether something that belongs home is in hand."""
+        return not self._guide.belief.held.isdisjoint(self.plan.store.due)
 
     @property
     def waypoint(self) -> Waypoint | None:

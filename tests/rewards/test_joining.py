@@ -1,0 +1,65 @@
+"""Joining the plan in the middle: what is in hand and what lies at home says where."""
+
+from __future__ import annotations
+
+import pytest
+
+from lookalike.core.types import Demonstration, Observation, Provenance, Trajectory, Transition
+from lookalike.experts import make_expert
+from lookalike.rewards import Plan, RewardModelScorer, compile_plan
+from lookalike.rewards.joining import where_to_join
+
+HOUSE, ROAD, CAVE, HALL = (
+    "You are in a house.",
+    "You are on a long road.",
+    "You are in a wet cave.",
+    "You are in a splendid hall.",
+)
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    trips = [("e", CAVE, "coin", "w"), ("w", HALL, "cup", "e"), ("d", "You are in a deep mine.", "gem", "u")]
+    steps: list[tuple[str, str]] = []
+    for there, place, thing, back in trips:
+        steps += [("n", ROAD), (there, place), (f"get {thing}", "Taken."), (back, ROAD), ("s", HOUSE)]
+        steps += [(f"drop {thing}", "Dropped.")]
+    path = Trajectory(
+        tuple(Observation(t) for t in (HOUSE, *(reply for _, reply in steps))), tuple(a for a, _ in steps)
+    )
+    note = Provenance("play.txt", "test", "0" * 64)
+    model = make_expert().watch([Demonstration("play", path, "human", note)], environment="test/none")
+    return compile_plan(model)
+
+
+def do(plan: Plan, cursor: int) -> str:
+    return plan.waypoints[cursor].do
+
+
+def test_what_lies_at_home_is_done(plan: Plan) -> None:
+    home = plan.store.home
+    assert do(plan, where_to_join(plan, home, set(), frozenset())) == "get coin"
+    assert do(plan, where_to_join(plan, home, set(), frozenset({"coin"}))) == "get cup"
+    assert do(plan, where_to_join(plan, home, set(), frozenset({"coin", "cup"}))) == "get gem"
+
+
+def test_what_is_in_hand_was_fetched(plan: Plan) -> None:
+    assert do(plan, where_to_join(plan, plan.store.home, {"cup"}, frozenset({"coin"}))) == "drop cup"
+
+
+def test_looks_takes_stock_and_goes_home_before_it_joins(plan: Plan) -> None:
+    scorer, seen = RewardModelScorer(plan), Observation(CAVE)
+    scorer.start(seen)
+    asked = []
+    for reply in ("You are carrying: a cup", ROAD, f"{HOUSE} There is a coin here.", "Dropped."):
+        asked.append(scorer.recommend(seen)[0])
+        after = Observation(reply)
+        scorer.score(Transition(seen, asked[-1], after))
+        seen = after
+    assert asked == ["inventory", "w", "s", "drop cup"]
+
+
+def test_who_begins_at_the_beginning_begins_with_the_plan(plan: Plan) -> None:
+    scorer = RewardModelScorer(plan)
+    scorer.start(Observation(HOUSE))
+    assert scorer.recommend(Observation(HOUSE)) == ["n"]
