@@ -29,14 +29,14 @@ def library(visual_document: Path) -> Iterator[Library]:
 def turn(councils: Councils, key: str, wanted: str) -> dict[str, Any]:
     """Wait until a council is where it should be."""
     deadline = time.monotonic() + PATIENCE_MS / 1000
-    version = -1
+    version, state = -1, {"state": "nothing"}
     while time.monotonic() < deadline:
         state = councils.council(key).as_dict(after=version, patience_s=5)
         if state["state"] == wanted:
             return state
-        assert state["state"] != "failed", state["words"]
+        assert state["state"] not in {"failed", "ended"}, state["words"]
         version = state["version"]
-    raise AssertionError(f"never {wanted}")
+    raise AssertionError(f"never {wanted}, but {state['state']}")
 
 
 def test_a_person_sits_among_imitators_and_the_verdicts_are_computed_again(

@@ -110,12 +110,12 @@ class Seat:
         """Answer a question."""
         self._write("answer.json", {"number": number, "action": action})
 
-    def mark(self) -> tuple[int, int]:
-        """Return what changes whenever the run says something; cheap to ask for."""
+    def mark(self) -> tuple[int, ...]:
+        """Return what changes when the run says something, but for things said at one tick of the clock."""
         with suppress(OSError):
             found = (self._folder / "said.json").stat()
-            return found.st_ino, found.st_mtime_ns
-        return 0, 0
+            return found.st_ino, found.st_mtime_ns, found.st_size
+        return ()
 
     def said(self, token: str) -> Asked | None:
         """Return what the run said last in a sitting; ``None`` before it has said anything."""

@@ -301,13 +301,14 @@ class Councils:
 
     def _listen(self, council: Council) -> None:
         """Follow what the run says until it is over."""
-        mark, number, looked = (0, 0), 0, 0.0
+        mark: tuple[int, ...] | None = ()
+        number, looked = 0, 0.0
         while not council.over:
             if time.monotonic() - looked > _LOOK_AFTER_S:
-                looked = time.monotonic()
+                looked, mark = time.monotonic(), None  # now and then it is read whatever its mark
                 self._look_after(council)
             ended = council.process is not None and not council.process.is_alive()
-            if council.seat.mark() != mark:
+            if ended or council.seat.mark() != mark:
                 mark = council.seat.mark()
                 said = council.seat.said(council.token)
                 if said is not None and said.number > number:
