@@ -269,8 +269,10 @@ class Guide(Errands):
         self._skip_what_needs_no_doing()
 
     def _note_refusal(self, action: str, after: Reading, seen: Followed) -> None:
-        """Remember a command that was refused, or a move that did not move."""
-        if after.failure:
+        """Remember a command that was refused or not understood, or a move that did not move."""
+        if after.asks_which:
+            self.refused[action] = self.refused.get(action, 0) + 1
+        elif after.failure:
             self.refused[action] = self.refused.get(action, 0) + 1
             self._drop_closed_way(seen.origin, action)
         elif (action in self.plan.kindle and self._dark) or (

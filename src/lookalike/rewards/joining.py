@@ -16,6 +16,8 @@ from lookalike.rewards.text import Reading
 _MOVES_HOME = 30
 _TAKE_STOCK = "inventory"
 _TOOL_COUNTS = 0.5
+_SURE = 3.0
+"""Who is not sure begins at the beginning: what was done before is refused, or done once more."""
 
 
 @dataclass
@@ -89,4 +91,5 @@ def where_to_join(plan: Plan, place: str | None, held: set[str], at_home: frozen
         for index, w in enumerate(plan.waypoints)
         if place in w.leg or place in (w.at, plan.waypoints[max(index - 1, 0)].at)
     ]
-    return max(passed or range(len(plan.waypoints)), key=lambda cursor: (round(fits(cursor), 6), -cursor))
+    best = max(passed or range(len(plan.waypoints)), key=lambda cursor: (round(fits(cursor), 6), -cursor))
+    return best if fits(best) - fits(0) >= _SURE else 0

@@ -126,6 +126,11 @@ class Reading:
         """It is asked whether help is wanted, which costs points in games of this kind."""
         return bool(self.questions) and any(_HELP_OFFERED.search(s) for s in self.sentences[-2:])
 
+    @property
+    def asks_which(self) -> bool:
+        """It is asked which of several things was meant: the same command would ask the same again."""
+        return bool(self.questions) and self.questions[-1].startswith("which ")
+
     @cached_property
     def dark(self) -> bool:
         """There is no light."""
