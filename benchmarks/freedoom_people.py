@@ -6,7 +6,8 @@ plays at random in the level of the one that is left out, a tic an action. Then,
 - the keys that inverse dynamics name are compared with those the person held, over all tics on which the
   person held any;
 - the learned progress of the person is compared with that of a random player in the same level (VOC, and
-  how often the person is ahead after as many tics).
+  how often the person is ahead after as many tics);
+- VOC is taken again with the status bar frozen, and with nothing but the status bar moving.
 
 The videos are not shipped; without them nothing is measured. ``python -m benchmarks.freedoom_people FOLDER``
 also keeps the reward models there, with their evidence frames.
@@ -25,6 +26,8 @@ import numpy as np
 
 _EFFORT = float(os.environ.get("LOOKALIKE_FREEDOOM_EFFORT", "0.6"))
 _RANDOM_PLAYS = 6
+_BAR = 54
+"""First row, of 64, of the status bar (32 of 240 pixels, and one row more)."""
 
 
 def measure() -> list[dict[str, Any]]:
@@ -48,7 +51,8 @@ def measured(out: Path) -> list[dict[str, Any]]:
             "of non-idle tics",
             f"a key the person holds is named ({one['tics']} tics; exactly all of them: {one['exact']:.2f}; "
             f"always saying forward: {one['forward']:.2f}); VOC of the person {one['voc']:.2f}, of "
-            f"random play {one['voc_random']:.2f}, the person ahead in {one['pairwise']:.2f} of pairs; "
+            f"random play {one['voc_random']:.2f}, with the status bar frozen {one['voc_frozen']:.2f}, "
+            f"with only it moving {one['voc_alone']:.2f}, the person ahead in {one['pairwise']:.2f} of pairs; "
             f"frames {one['distance']:.1f} times as far from own play as usual; {one['stages']} stages",
         )
         for number, one in enumerate(found)
@@ -76,7 +80,7 @@ def _left_out(number: int, out: Path) -> dict[str, Any]:
     from lookalike.environments.vizdoom_adapter import parse_keys
     from lookalike.experts.visual import Effort, EmbeddedVisualExpert
     from lookalike.experts.visual_data import play_at_random, watched_plays
-    from lookalike.experts.visual_progress import compare
+    from lookalike.experts.visual_progress import compare, voc
     from lookalike.recordings.freedoom import DEMOS, read_freedoom_demo
     from lookalike.rewards import save_reward_model
     from lookalike.rewards.visual_scorer import load_visual
@@ -109,6 +113,8 @@ def _left_out(number: int, out: Path) -> dict[str, Any]:
         random,
         networks.progress(random.frames).potential,
     )
+    frozen, alone = person.frames.copy(), np.repeat(person.frames[:1], len(person.frames), axis=0)
+    frozen[:, _BAR:], alone[:, _BAR:] = person.frames[0, _BAR:], person.frames[:, _BAR:]
     busy = [n for n, keys in enumerate(true_keys) if keys]
     return {
         "tics": len(busy),
@@ -118,6 +124,8 @@ def _left_out(number: int, out: Path) -> dict[str, Any]:
         "keys": (true_keys, named_keys),
         "voc": figures.voc_good,
         "voc_random": figures.voc_bad,
+        "voc_frozen": voc(networks.progress(frozen).potential),
+        "voc_alone": voc(networks.progress(alone).potential),
         "pairwise": figures.pairwise,
         "distance": report.distance,
         "stages": len(document.milestones),
