@@ -52,8 +52,9 @@ def measured(out: Path) -> list[dict[str, Any]]:
             f"a key the person holds is named ({one['tics']} tics; exactly all of them: {one['exact']:.2f}; "
             f"always saying forward: {one['forward']:.2f}); VOC of the person {one['voc']:.2f}, of "
             f"random play {one['voc_random']:.2f}, with the status bar frozen {one['voc_frozen']:.2f}, "
-            f"with only it moving {one['voc_alone']:.2f}, the person ahead in {one['pairwise']:.2f} of pairs; "
-            f"frames {one['distance']:.1f} times as far from own play as usual; {one['stages']} stages",
+            f"with only it moving {one['voc_alone']:.2f}, the person ahead in {one['pairwise']:.2f} of "
+            f"pairs; frames {one['distance']:.1f} times as far from own play as usual; "
+            f"{one['stages']} stages",
         )
         for number, one in enumerate(found)
     ]
