@@ -43,7 +43,7 @@ class Condition(_Data):
             (a person at the dashboard is a member besides the language model's, docs/dashboard.md), ``mimic``
             (a policy cloned from videos, docs/visual.md) or ``lookahead`` (imitators that try ahead).
         temperatures: One member each.
-        mode: ``council``, ``worlds`` or ``search``.
+        mode: ``council``, ``worlds``, ``search`` or ``tree search``.
         council: The council's rule.
         memory: ``shared``, ``private`` or ``none``.
         reward: ``none``, ``environment score`` or ``reward model``.
@@ -62,7 +62,7 @@ class Condition(_Data):
     description: str
     player: Literal["llm", "random", "replay", "follow", "plan", "human", "mimic", "lookahead"] = "llm"
     temperatures: tuple[float, ...]
-    mode: Literal["council", "worlds", "search"] = "council"
+    mode: Literal["council", "worlds", "search", "tree search"] = "council"
     council: str = "best-reward"
     memory: MemoryKind = "shared"
     reward: RewardSource = "none"
@@ -97,9 +97,9 @@ class Condition(_Data):
     def handicaps(self) -> Handicaps:
         """Return the help its results are obtained with."""
         return Handicaps(
-            save_restore=self.sync_every > 0 or self.mode == "search" or self.player == "lookahead",
+            save_restore=self.sync_every > 0 or "search" in self.mode or self.player == "lookahead",
             admissible_actions=self.admissible_actions and self.player not in {"replay", "plan"},
-            step_limit=self.config().search_interactions if self.mode == "search" else None,
+            step_limit=self.config().search_interactions if "search" in self.mode else None,
             restarts=0,
             recommendation=self.recommendation,
             reward=self.reward,

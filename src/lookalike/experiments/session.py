@@ -60,6 +60,7 @@ from lookalike.swarm import (
     SearchEpisode,
     SetbackMemory,
     SwarmConfig,
+    TreeSearchEpisode,
     WorldsEpisode,
 )
 
@@ -332,6 +333,8 @@ class Session:
         try:
             if config.mode == "worlds":
                 return WorldsEpisode(environments=games, scorers=scorers, **shared).play()  # type: ignore[arg-type]
+            if config.mode == "tree search":
+                return TreeSearchEpisode(environment=games[0], scorer=scorers[0], **shared).play()  # type: ignore[arg-type]
             if config.mode == "search":
                 return SearchEpisode(environment=games[0], scorer=scorers[0], **shared).play()  # type: ignore[arg-type]
             return Episode(environment=games[0], scorer=scorers[0], **shared).play()  # type: ignore[arg-type]

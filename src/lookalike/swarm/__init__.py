@@ -6,6 +6,7 @@ from lookalike.swarm.loop import Episode
 from lookalike.swarm.memory import Entry, SwarmMemory
 from lookalike.swarm.search import SearchEpisode
 from lookalike.swarm.setbacks import PatientPlayer, SetbackMemory
+from lookalike.swarm.tree_search import TreeSearchEpisode
 from lookalike.swarm.worlds import WorldsEpisode
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "SetbackMemory",
     "SwarmConfig",
     "SwarmMemory",
+    "TreeSearchEpisode",
     "WorldsEpisode",
     "decide",
     "roles_at",

@@ -21,7 +21,8 @@ class SwarmConfig:
     Attributes:
         roles: The members.
         mode: ``council``: one world, one decision a step. ``worlds``: each member plays its own copy.
-            ``search``: as ``council``, and after a setback back to an earlier state.
+            ``search``: as ``council``, and after a setback back to an earlier state. ``tree search``: over
+            the members' proposals, with rollouts by the recommendation.
         council: Rule of the council.
         memory: ``shared``: all members recall all steps of the episode. ``private``: each recalls the steps
             whose action it proposed. ``none``.
@@ -34,11 +35,11 @@ class SwarmConfig:
             0 for never.
         recollections: Most recollections shown.
         history: Most transitions shown.
-        search_interactions: In ``search`` mode: steps that may be played, kept or not.
+        search_interactions: In the modes of search: steps that may be played, kept or not.
     """
 
     roles: tuple[Role, ...]
-    mode: Literal["council", "worlds", "search"] = "council"
+    mode: Literal["council", "worlds", "search", "tree search"] = "council"
     council: str = "best-reward"
     memory: MemoryKind = "shared"
     reward: RewardSource = "none"
@@ -54,7 +55,7 @@ class SwarmConfig:
         if not names or len(set(names)) != len(names):
             raise UsageError("A swarm needs roles with different names.", got=names, expected="at least one")
         allowed: dict[str, tuple[str, ...]] = {
-            "mode": ("council", "worlds", "search"),
+            "mode": ("council", "worlds", "search", "tree search"),
             "memory": ("none", "private", "shared"),
             "reward": ("none", "environment score", "reward model"),
         }

@@ -55,6 +55,32 @@ class KeptState:
     milestones: int
 
 
+def keep(world: World, *, steps: int | None = None, quiet: int = 0, milestones: int = 0) -> KeptState:
+    """Keep a state; the length of the path is the number of rewards where it is not given."""
+    return KeptState(
+        state=world.environment.save(),
+        scorer=world.scorer.copy() if world.scorer is not None else None,
+        observation=world.observation,
+        history=list(world.history),
+        rewards=list(world.rewards),
+        score=world.score,
+        steps=len(world.rewards) if steps is None else steps,
+        quiet=quiet,
+        milestones=milestones,
+    )
+
+
+def restore(world: World, kept: KeptState) -> None:
+    """Go back to a kept state."""
+    world.environment.restore(kept.state)
+    world.scorer = kept.scorer.copy() if kept.scorer is not None else None
+    world.observation = kept.observation
+    world.history = list(kept.history)
+    world.rewards = list(kept.rewards)
+    world.score = kept.score
+    world.terminated = False
+
+
 @dataclass
 class SearchEpisode(Episode):
     """Plays one goal with returns to earlier states. Arguments are those of ``Episode``."""
@@ -117,19 +143,7 @@ class SearchEpisode(Episode):
         return finished
 
     def _keep(self, world: World, steps: int, quiet: int, milestones: int) -> None:
-        self.kept.append(
-            KeptState(
-                state=world.environment.save(),
-                scorer=world.scorer.copy() if world.scorer is not None else None,
-                observation=world.observation,
-                history=list(world.history),
-                rewards=list(world.rewards),
-                score=world.score,
-                steps=steps,
-                quiet=quiet,
-                milestones=milestones,
-            )
-        )
+        self.kept.append(keep(world, steps=steps, quiet=quiet, milestones=milestones))
 
     def _go_back(self, world: World) -> tuple[KeptState, int]:
         """Restore an earlier state, and return it with the number of turns to wait there."""
@@ -138,13 +152,8 @@ class SearchEpisode(Episode):
         back = min(int(FURTHER**exponent) - 1, len(self.kept) - 1)
         del self.kept[len(self.kept) - back :]
         kept = self.kept[-1]
-        world.environment.restore(kept.state)
-        world.scorer = self.scorer = kept.scorer.copy() if kept.scorer is not None else None
-        world.observation = kept.observation
-        world.history = list(kept.history)
-        world.rewards = list(kept.rewards)
-        world.score = kept.score
-        world.terminated = False
+        restore(world, kept)
+        self.scorer = world.scorer
         longest = LONGEST_WAIT + self.failures // LONGEST_WAIT  # the same wait would play the same again
         return kept, 1 + (self.failures - 1) % longest
 
