@@ -62,7 +62,7 @@ def test_a_second_make_has_nothing_to_install(tmp_path: Path) -> None:
     (tmp_path / "requirements").mkdir()
     for name in ["Makefile", "pyproject.toml", "requirements/constraints.txt"]:
         (tmp_path / name).write_bytes((ROOT / name).read_bytes())
-    for stamp in ["venv", "package", "dev", "model", "zork-tried", "visual-tried"]:
+    for stamp in ["venv", "package", "dev", "model", "zork-tried", "visual-tried", "vision-tried"]:
         (stamps / stamp).touch()
 
     def planned(target: str) -> str:
