@@ -559,3 +559,11 @@ def test_a_member_without_an_action_stands_still() -> None:
     assert isinstance(ended, EpisodeFinished)
     assert (ended.interactions, ended.executable_proposals) == (2, 2)
     assert [e.facts()["place"] for e in episode.environments] == [3, 5, 3]
+
+
+def test_steps_that_a_player_tried_on_copies_of_the_game_are_counted():
+    player = always("look")
+    player.interactions = 70  # type: ignore[attr-defined]
+    ended, _, _ = play(player, target=goal(limit=3))
+    assert isinstance(ended, EpisodeFinished)
+    assert (ended.steps, ended.interactions) == (3, 73)

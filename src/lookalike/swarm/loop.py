@@ -157,6 +157,8 @@ class Episode:
             truncated=not success and not world.terminated,
         )
         seconds = time.perf_counter() - started
+        # Steps that a player tried on copies of the game are steps as well.
+        self.totals.interactions += int(getattr(self.player, "interactions", 0))
         finished = finish(self.key, outcome, self.totals, world.rewards, seconds=seconds)
         self.record(finished)
         return finished
