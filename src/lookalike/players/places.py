@@ -77,7 +77,7 @@ class Places:
                 weighed[number] = min(likely[number], self._beyond(there, here) - STEP_COST)
         for number in ways:
             weighed[number] -= IMPATIENCE * self._tried[here, number]
-        return weighed
+        return np.asarray(weighed)
 
     def _beyond(self, there: Screen, here: Screen) -> float:
         """Return the best that is left untried in the places from one on, less the steps to it."""
