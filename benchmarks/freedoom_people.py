@@ -139,7 +139,7 @@ def _together(videos: Sequence[tuple[list[set[str]], list[set[str]]]]) -> dict[s
 
     true = [keys for video, _ in videos for keys in video]
     named = [keys for _, video in videos for keys in video]
-    found = {}
+    found: dict[str, tuple[float, ...]] = {}
     for key in KEYS:
         held = np.array([key in keys for keys in true])
         said = np.array([key in keys for keys in named])

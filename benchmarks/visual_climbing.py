@@ -14,10 +14,14 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from lookalike.rewards.visual_network import Floats, Frames, VisualModel
 
 _GAME, _LEVELS = "coinrun", 14
 _OWN_STEPS, _CLIMB_STEPS, _UPDATES, _BATCH = 3_000, 600, 200, 96
@@ -93,7 +97,7 @@ def measured(game: str, videos: Sequence[Path]) -> dict[str, Any]:
                 environment,
                 seed=seed,
                 steps=_STEPS,
-                scorer=lambda m=model: VisualScorer(document, m),
+                scorer=partial(VisualScorer, document, model),
             )
             for seed in _SEEDS
         ]
@@ -104,7 +108,7 @@ def measured(game: str, videos: Sequence[Path]) -> dict[str, Any]:
         if what == "before":
             climbed = climb_plays(
                 environment,
-                lambda frames, m=model: m.progress(frames).potential,
+                partial(_potential, model),
                 names,
                 seed=9,
                 steps=max(longest, _CLIMB_STEPS),
@@ -113,6 +117,10 @@ def measured(game: str, videos: Sequence[Path]) -> dict[str, Any]:
             own = together(climbed, own)
     environment.close()
     return found
+
+
+def _potential(model: VisualModel, frames: Frames) -> Floats:
+    return model.progress(frames).potential
 
 
 if __name__ == "__main__":
