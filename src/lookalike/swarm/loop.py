@@ -238,6 +238,24 @@ class Episode:
         )
         return verdict, success
 
+    def given_step(
+        self, world: World, step: int, action: str, rule: str, *, number: int
+    ) -> tuple[Verdict | None, bool]:
+        """Play an action that no member proposed, and record it under ``rule``; else as `decided_step`."""
+        transition, verdict, success = self.act(world, action, (), step)
+        self.record_step(
+            world,
+            number,
+            transition,
+            proposals=(),
+            decision=Decision(action, rule, {}),
+            verdict=verdict,
+            proposal_verdicts=(),
+            recollections=(),
+            goal_reached=success,
+        )
+        return verdict, success
+
     def stand_still(self, world: World) -> Transition:
         """Nothing executable was proposed: the world stays as it is, and the step is spent."""
         return Transition(world.observation, None, world.observation)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from lookalike.core.errors import GameError, UsageError
 from lookalike.core.protocols import EpisodeScorer
-from lookalike.core.types import Decision, Observation, Outcome, Transition, Verdict
+from lookalike.core.types import Observation, Outcome, Transition, Verdict
 from lookalike.store.events import EpisodeFailed, EpisodeFinished
 from lookalike.swarm.loop import Episode, World, finish
 
@@ -82,11 +82,11 @@ def restore(world: World, kept: KeptState) -> None:
 
 
 @dataclass
-class SearchEpisode(Episode):
-    """Plays one goal with returns to earlier states. Arguments are those of ``Episode``."""
+class ReturningEpisode(Episode):
+    """Plays one goal with returns to earlier states; `search` says which. Arguments as for ``Episode``."""
 
-    kept: list[KeptState] = field(init=False, default_factory=list)
-    failures: int = field(init=False, default=0)
+    success: bool = field(init=False, default=False)
+    best_score: float | None = field(init=False, default=None)
 
     def play(self) -> EpisodeFinished | EpisodeFailed:
         """Play to the goal, or until the interactions are spent.
@@ -96,7 +96,7 @@ class SearchEpisode(Episode):
         """
         if "save_restore" not in self.environment.capabilities:
             raise UsageError(
-                "Search mode needs an environment that can save and restore.",
+                "A search needs an environment that can save and restore.",
                 got=self.environment.id,
                 remedy="Choose a condition without search.",
             )
@@ -104,43 +104,68 @@ class SearchEpisode(Episode):
         world: World | None = None
         try:
             world = self._begin()
-            success = self.goal.reached(self.environment.facts())
-            best, steps = world.score, 0
-            quiet = waits = milestones = most = 0
-            self._keep(world, steps, quiet, milestones)
-            while not success and self.totals.interactions < self.config.search_interactions:
-                verdict, success = self._search_step(world, steps, waiting=waits > 0)
-                waits = max(0, waits - 1)
-                steps += 1
-                best = max((s for s in (best, world.score) if s is not None), default=None)
-                paid = verdict.components if verdict is not None else {}
-                milestone = any(name.startswith("milestone:") for name in paid)
-                quiet = 0 if milestone else quiet + 1
-                milestones += milestone
-                if milestones > most:
-                    most, self.failures = milestones, 0
-                lost = world.terminated or "setback" in paid
-                if success:
-                    break
-                if lost or quiet > STEPS_WITHOUT_MILESTONE or steps >= self.goal.step_limit:
-                    kept, waits = self._go_back(world)
-                    steps, quiet, milestones = kept.steps, kept.quiet, kept.milestones
-                elif milestone or steps - self.kept[-1].steps >= STEPS_APART:
-                    self._keep(world, steps, quiet, milestones)
+            self.success = self.goal.reached(self.environment.facts())
+            self.best_score = world.score
+            steps = self.search(world)
         except GameError as error:
             rewards = world.rewards if world else ()
             return self.fail(error, steps=self.totals.interactions, rewards=rewards)
         outcome = Outcome(
-            success=success,
+            success=self.success,
             steps=steps,
-            score=world.score if success else best,
+            score=world.score if self.success else self.best_score,
             terminated=world.terminated,
-            truncated=not success and not world.terminated,
+            truncated=not self.success and not world.terminated,
         )
         seconds = time.perf_counter() - started
         finished = finish(self.key, outcome, self.totals, world.rewards, seconds=seconds)
         self.record(finished)
         return finished
+
+    def search(self, world: World) -> int:
+        """Play while there is `more` to do; return the length of the way that is played in the end."""
+        raise NotImplementedError
+
+    def more(self) -> bool:
+        """Return whether the goal is still to be reached and interactions are left."""
+        return not self.success and self.totals.interactions < self.config.search_interactions
+
+    def note_score(self, world: World) -> None:
+        """Remember the best score of any way that was tried."""
+        self.best_score = max((s for s in (self.best_score, world.score) if s is not None), default=None)
+
+
+@dataclass
+class SearchEpisode(ReturningEpisode):
+    """Goes back after setbacks, each time further. Arguments are those of ``Episode``."""
+
+    kept: list[KeptState] = field(init=False, default_factory=list)
+    failures: int = field(init=False, default=0)
+
+    def search(self, world: World) -> int:
+        """As in ``ReturningEpisode``."""
+        steps = quiet = waits = milestones = most = 0
+        self._keep(world, steps, quiet, milestones)
+        while self.more():
+            verdict, self.success = self._search_step(world, steps, waiting=waits > 0)
+            waits = max(0, waits - 1)
+            steps += 1
+            self.note_score(world)
+            paid = verdict.components if verdict is not None else {}
+            milestone = any(name.startswith("milestone:") for name in paid)
+            quiet = 0 if milestone else quiet + 1
+            milestones += milestone
+            if milestones > most:
+                most, self.failures = milestones, 0
+            lost = world.terminated or "setback" in paid
+            if self.success:
+                break
+            if lost or quiet > STEPS_WITHOUT_MILESTONE or steps >= self.goal.step_limit:
+                kept, waits = self._go_back(world)
+                steps, quiet, milestones = kept.steps, kept.quiet, kept.milestones
+            elif milestone or steps - self.kept[-1].steps >= STEPS_APART:
+                self._keep(world, steps, quiet, milestones)
+        return steps
 
     def _keep(self, world: World, steps: int, quiet: int, milestones: int) -> None:
         self.kept.append(keep(world, steps=steps, quiet=quiet, milestones=milestones))
@@ -161,19 +186,7 @@ class SearchEpisode(Episode):
         """Play one step, proposed or waited, and record it under the number of interactions so far."""
         number = self.totals.interactions
         if waiting:
-            transition, verdict, success = self.act(world, WAIT, (), steps)
-            self.record_step(
-                world,
-                number,
-                transition,
-                proposals=(),
-                decision=Decision(WAIT, "waiting after a return", {}),
-                verdict=verdict,
-                proposal_verdicts=(),
-                recollections=(),
-                goal_reached=success,
-            )
-            return verdict, success
+            return self.given_step(world, steps, WAIT, "waiting after a return", number=number)
         return self.decided_step(world, steps, number=number)
 
     def stand_still(self, world: World) -> Transition:

@@ -12,15 +12,12 @@ rollout, because a restored game repeats itself. Every step that was played coun
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from lookalike.core.errors import GameError, UsageError
-from lookalike.core.types import Decision, Outcome
-from lookalike.store.events import EpisodeFailed, EpisodeFinished
-from lookalike.swarm.loop import Episode, World, finish
-from lookalike.swarm.search import WAIT, KeptState, keep, restore
+from lookalike.core.types import Decision
+from lookalike.swarm.loop import World
+from lookalike.swarm.search import WAIT, KeptState, ReturningEpisode, keep, restore
 
 ROLLOUT = 20
 TRIES = 12
@@ -63,55 +60,14 @@ class Node:
 
 
 @dataclass
-class TreeSearchEpisode(Episode):
+class TreeSearchEpisode(ReturningEpisode):
     """Plays one goal with a tree search. Arguments are those of ``Episode``."""
 
-    _success: bool = field(init=False, default=False)
-    _best: float | None = field(init=False, default=None)
-
-    def play(self) -> EpisodeFinished | EpisodeFailed:
-        """Play to the goal, or until the interactions are spent.
-
-        Raises:
-            UsageError: The environment cannot go back.
-        """
-        if "save_restore" not in self.environment.capabilities:
-            raise UsageError(
-                "Tree search needs an environment that can save and restore.",
-                got=self.environment.id,
-                remedy="Choose a condition without search.",
-            )
-        started = time.perf_counter()
-        world: World | None = None
-        try:
-            world = self._begin()
-            self._success = self.goal.reached(self.environment.facts())
-            self._best = world.score
-            self._search(world)
-        except GameError as error:
-            rewards = world.rewards if world else ()
-            return self.fail(error, steps=self.totals.interactions, rewards=rewards)
-        outcome = Outcome(
-            success=self._success,
-            steps=len(world.rewards),
-            score=world.score if self._success else self._best,
-            terminated=world.terminated,
-            truncated=not self._success and not world.terminated,
-        )
-        finished = finish(
-            self.key, outcome, self.totals, world.rewards, seconds=time.perf_counter() - started
-        )
-        self.record(finished)
-        return finished
-
-    def _more(self) -> bool:
-        return not self._success and self.totals.interactions < self.config.search_interactions
-
-    def _search(self, world: World) -> None:
+    def search(self, world: World) -> int:
         """Move from root to root; back to an earlier one where no way on is found."""
         roots = [Node(keep(world))]
         furthest = failures = 0
-        while self._more():
+        while self.more():
             end = self._way_on(world, roots[-1])
             if end is not None:
                 roots.append(Node(end))
@@ -121,11 +77,12 @@ class TreeSearchEpisode(Episode):
             failures += 1
             back = min(int(FURTHER_BACK ** min(failures, 40)), _MOST_ROOTS_BACK, len(roots) - 1)
             del roots[len(roots) - back :]
+        return len(world.rewards)
 
     def _way_on(self, world: World, root: Node) -> KeptState | None:
         """Search below a root; return the end of a rollout without a setback; ``None`` after enough tries."""
         for tried in range(TRIES):
-            if not self._more():
+            if not self.more():
                 return None
             path = [root]
             while path[-1].priors and not path[-1].lost:
@@ -141,7 +98,7 @@ class TreeSearchEpisode(Episode):
                 self.scorer = world.scorer
                 child, value = self._expand(world, leaf)
                 path.append(child)
-                if not child.lost and self._more():
+                if not child.lost and self.more():
                     more, end = self._rollout(world, child.kept.milestones, waits=tried)
                     value += more
             for node in path:
@@ -169,7 +126,7 @@ class TreeSearchEpisode(Episode):
         decision = Decision(action, "tree search", dict(node.priors))
         self.totals.count(proposals, decision, [None if v is None else v.value for v in verdicts])
         members = tuple(p.role.name for p in proposals if p.action == action)
-        transition, verdict, self._success = self.act(world, action, members, len(world.rewards))
+        transition, verdict, self.success = self.act(world, action, members, len(world.rewards))
         self.record_step(
             world,
             number,
@@ -179,15 +136,13 @@ class TreeSearchEpisode(Episode):
             verdict=verdict,
             proposal_verdicts=verdicts,
             recollections=recollections,
-            goal_reached=self._success,
+            goal_reached=self.success,
         )
         parts = verdict.components if verdict is not None else {}
         before = node.kept
-        self._best = max((s for s in (self._best, world.score) if s is not None), default=None)
+        self.note_score(world)
         lost = world.terminated or "setback" in parts or len(world.rewards) >= self.goal.step_limit
-        child = Node(
-            keep(world, milestones=before.milestones + _paid(parts)), lost=lost and not self._success
-        )
+        child = Node(keep(world, milestones=before.milestones + _paid(parts)), lost=lost and not self.success)
         node.children[action] = child
         return child, verdict.value if verdict is not None else 0.0
 
@@ -196,23 +151,13 @@ class TreeSearchEpisode(Episode):
         value = 0.0
         for action in self._recommended(world, waits):
             number = self.totals.interactions
-            transition, verdict, self._success = self.act(world, action, (), len(world.rewards))
-            self.record_step(
-                world,
-                number,
-                transition,
-                proposals=(),
-                decision=Decision(action, "rollout", {}),
-                verdict=verdict,
-                proposal_verdicts=(),
-                recollections=(),
-                goal_reached=self._success,
-            )
-            self._best = max((s for s in (self._best, world.score) if s is not None), default=None)
+            at = len(world.rewards)
+            verdict, self.success = self.given_step(world, at, action, "rollout", number=number)
+            self.note_score(world)
             parts = verdict.components if verdict is not None else {}
             value += verdict.value if verdict is not None else 0.0
             milestones += _paid(parts)
-            if self._success:
+            if self.success:
                 break
             if world.terminated or "setback" in parts or len(world.rewards) >= self.goal.step_limit:
                 return value, None
@@ -220,7 +165,7 @@ class TreeSearchEpisode(Episode):
 
     def _recommended(self, world: World, waits: int) -> Iterator[str]:
         for number in range(waits + ROLLOUT):
-            if not self._more() or world.scorer is None:
+            if not self.more() or world.scorer is None:
                 return
             yield WAIT if number < waits else next(iter(world.scorer.recommend(world.observation)), WAIT)
 
