@@ -47,6 +47,19 @@ def test_run_prints_the_table_and_leaves_the_files(call, tmp_path: Path) -> None
     assert json.loads(call("experiment", "report", tmp_path, "--json").stdout)["rows"] == found["rows"]
 
 
+def test_curves_and_hazards_come_from_a_runs_own_log(call, model_file: Path, tmp_path: Path) -> None:
+    own = ("--goals", "bird", "--seeds", "300", "--conditions", "expert-alone-free-text")
+    out = tmp_path / "run"
+    call("experiment", "run", "mastery/colossal-cave", *own, "--reward-model", model_file, "--out", out)
+    drawn = call("experiment", "curves", out)
+    assert drawn.exit_code == 0, drawn.output
+    assert (out / "score-curve.svg").exists()
+    learnt = call("experiment", "learn-hazards", out, "--out", tmp_path / "hazards.yaml")
+    assert "1 plays of expert-alone-free-text" in learnt.stdout
+    assert call("experiment", "curves", tmp_path).exit_code == 2
+    assert call("experiment", "learn-hazards", tmp_path, "--out", tmp_path / "x.yaml").exit_code == 2
+
+
 def test_json_is_the_whole_of_stdout(call, tmp_path: Path) -> None:
     result = run(call, tmp_path, "--conditions", "random", "--goals", "lamp", "--json")
     assert json.loads(result.stdout)["rows"][0]["condition"] == "random"

@@ -229,6 +229,47 @@ def report(
     show_result(result, paths, as_json=as_json)
 
 
+@app.command("curves")
+def curves(
+    folder: Annotated[Path, typer.Argument(help="Folder of a run, with its event log.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Draw a run's score against interactions (score-curve.svg and .csv), from its event log."""
+    from lookalike.experiments.score_curves import write_curves
+
+    keep("nothing was written")
+    found = write_curves(folder)
+    if as_json:
+        emit_json(found)
+        return
+    emit_table(
+        "Score against interactions",
+        ("condition", "interactions", "mean of the best score"),
+        [(c.condition, f"{c.interactions[-1]:,.0f}", f"{c.mean[-1]:.1f}") for c in found],
+    )
+    emit(f"plot: {folder / 'score-curve.svg'}")
+
+
+@app.command("learn-hazards")
+def learn_hazards(
+    folder: Annotated[Path, typer.Argument(help="Folder of a run, with its event log.")],
+    out: Annotated[Path, typer.Option(help="Where the hazard model goes, e.g. hazards.yaml.")],
+    condition: Annotated[str, typer.Option(help="Whose plays.")] = "expert-alone-free-text",
+    as_json: JsonOption = False,
+) -> None:
+    """Learn from a run's own plays what setbacks follow, and write it down (docs/mastery.md)."""
+    from lookalike.experiments.learn_hazards import learn_from_run
+    from lookalike.rewards.hazards import save_hazards
+
+    keep("nothing was written")
+    learnt = learn_from_run(folder, condition=condition)
+    save_hazards(learnt, out)
+    if as_json:
+        emit_json(learnt)
+        return
+    emit(f"{learnt.source}: {len(learnt.dangers)} dangers, {len(learnt.meetings)} places -> {out}")
+
+
 def show_result(result: ExperimentResult, paths: Mapping[str, Path], *, as_json: bool) -> None:
     """Print a result: the whole of results.json, or the table and where the report lies."""
     from lookalike.experiments.report import print_table

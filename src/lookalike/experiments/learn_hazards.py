@@ -1,4 +1,4 @@
-"""Learns a hazard model from a run: ``python -m lookalike.experiments.learn_hazards RUN --out FILE``.
+"""Learns a hazard model from a run's own plays.
 
 What was learnt on some seeds is played with on others (``follow-hazards``). Only what the episodes showed as
 text is read, in the log's order; the game's own score and state take no part.
@@ -6,7 +6,6 @@ text is read, in the log's order; the game's own score and state take no part.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from lookalike.core.errors import UsageError
@@ -15,7 +14,7 @@ from lookalike.experiments.result_files import read_results
 from lookalike.experiments.runner import REWARD_MODEL_FILE
 from lookalike.rewards import compile_plan, load_reward_model
 from lookalike.rewards.hazard_learning import HazardLearner
-from lookalike.rewards.hazards import HazardModel, save_hazards
+from lookalike.rewards.hazards import HazardModel
 from lookalike.store import EpisodeStarted, StepTaken, open_log
 
 
@@ -50,21 +49,3 @@ def learn_from_run(folder: Path, *, condition: str) -> HazardModel:
     for first, steps in plays.values():
         learner.play(first, steps)
     return learner.model()
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Learn from a run and write the document."""
-    import argparse
-
-    parser = argparse.ArgumentParser(description="Learn a hazard model from a run's own plays.")
-    parser.add_argument("folder", type=Path, help="an experiment's --out folder")
-    parser.add_argument("--condition", default="expert-alone-free-text")
-    parser.add_argument("--out", type=Path, required=True)
-    asked = parser.parse_args(arguments)
-    model = learn_from_run(asked.folder, condition=asked.condition)
-    save_hazards(model, asked.out)
-    print(f"{model.source}: {len(model.dangers)} dangers, {len(model.meetings)} places -> {asked.out}")
-
-
-if __name__ == "__main__":
-    main()

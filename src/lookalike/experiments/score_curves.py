@@ -224,17 +224,3 @@ def _caption(known: Sequence[Published]) -> str:
             f"said): {said}."
         )
     return text
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Draw the curves of the runs whose folders are given."""
-    import argparse
-
-    parser = argparse.ArgumentParser(description="Draw score against interactions from a run's event log.")
-    parser.add_argument("folder", type=Path, nargs="+", help="an experiment's --out folder")
-    for folder in parser.parse_args(arguments).folder:
-        write_curves(folder)
-
-
-if __name__ == "__main__":
-    main()

@@ -173,7 +173,7 @@ def load_hazards(path: Path) -> HazardModel:
     Raises:
         RewardModelError: The file is missing, too large, or no such document.
     """
-    remedy = "Learn one with `python -m lookalike.experiments.learn_hazards RUN --out FILE`."
+    remedy = "Learn one with `lookalike experiment learn-hazards RUN --out FILE`."
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise RewardModelError(
