@@ -14,13 +14,11 @@ from numpy.typing import NDArray
 
 from lookalike.core.protocols import Environment
 from lookalike.core.seeds import generator
-from lookalike.environments.levels import FIRST_TUNING_LEVEL
-from lookalike.experts.visual_data import UNKNOWN, Plays, as_video, pack
+from lookalike.experts.visual_data import UNKNOWN, Plays, as_video, held_actions, own_levels, pack
 from lookalike.rewards.visual_network import Floats, Frames, fitted
 
 TRIES, STRETCH = 10, 5
 """Stretches of play that are tried from every state, and steps of one."""
-_HELD_STEPS = 3.0
 
 Potential = Callable[[Frames], Floats]
 
@@ -55,14 +53,11 @@ def climb_plays(
         The plays as a video would show them.
     """
     draw = generator(seed, environment.id, "climbing")
-    known = [level for level in levels if level is not None]
+    chosen = own_levels(draw, levels)
     plays: list[NDArray[np.uint8]] = []
     done = 0
     while done < steps and "save_restore" in environment.capabilities:
-        level = int(draw.integers(FIRST_TUNING_LEVEL))
-        if known and len(plays) % 2:
-            level = known[len(plays) // 2 % len(known)]
-        first = environment.reset(seed=level).frame
+        first = environment.reset(seed=next(chosen)).frame
         if first is None:
             break
         beginning, most = fitted(first[None])[0], min(longest, steps - done)
@@ -113,11 +108,8 @@ def _stretch(
 ) -> tuple[list[Frames], bool]:
     """Play a stretch at random; return what is seen, and whether the game is over."""
     seen: list[Frames] = []
-    hold, action = 0, 0
-    for _ in range(STRETCH):
-        if hold <= 0:
-            hold, action = int(draw.geometric(1 / _HELD_STEPS)), int(draw.integers(len(names)))
-        hold -= 1
+    held = held_actions(draw, len(names))
+    for _, action in zip(range(STRETCH), held, strict=False):
         result = environment.step(names[action])
         if result.observation.frame is None:
             break

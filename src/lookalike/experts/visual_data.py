@@ -6,8 +6,9 @@ tell compressed pictures from crisp ones, and would call the compressed ones goo
 
 from __future__ import annotations
 
+import itertools
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -260,29 +261,23 @@ def play_at_random(
         CapabilityError: The environment shows no frames, or offers no actions.
     """
     draw = generator(seed, environment.id, "random play")
-    known = [level for level in levels if level is not None]
+    chosen = own_levels(draw, levels)
     names = tuple(actions or ())
     frames: list[NDArray[np.uint8]] = []
     taken: list[NDArray[np.int64]] = []
     ended: list[bool] = []
     done = 0
     while done < steps:
-        level = int(draw.integers(FIRST_TUNING_LEVEL))
-        if known and len(frames) % 2:
-            level = known[len(frames) // 2 % len(known)]
-        frame = _frame_of(environment.reset(seed=level).frame, environment)
+        frame = _frame_of(environment.reset(seed=next(chosen)).frame, environment)
         names = names or _offered(environment)
-        seen, over = [frame], False
+        seen = [frame]
         played: list[int] = []
-        hold, action = 0, 0
-        while len(played) < min(longest, steps - done) and not over:
-            if hold <= 0:
-                hold, action = int(draw.geometric(1 / HELD_STEPS)), int(draw.integers(len(names)))
+        for _, action in zip(range(min(longest, steps - done)), held_actions(draw, len(names)), strict=False):
             result = environment.step(names[action])
-            hold -= 1
             played.append(action)
             seen.append(_frame_of(result.observation.frame, environment))
-            over = result.terminated or result.truncated
+            if result.terminated or result.truncated:
+                break
         frames.append(np.stack(seen))
         taken.append(np.array([*played, UNKNOWN], np.int64))
         ended.append(result.terminated)
@@ -291,6 +286,21 @@ def play_at_random(
             progress(min(1.0, done / steps))
     packed = pack(frames, taken, ended)
     return Plays(as_video(packed.frames), packed.starts, packed.stops, packed.actions, packed.ended), names
+
+
+def own_levels(draw: np.random.Generator, shown: Sequence[int | None]) -> Iterator[int]:
+    """Yield levels kept for recordings without end; every second one is of those that recordings show."""
+    known = [level for level in shown if level is not None]
+    for number in itertools.count():
+        level = int(draw.integers(FIRST_TUNING_LEVEL))
+        yield known[number // 2 % len(known)] if known and number % 2 else level
+
+
+def held_actions(draw: np.random.Generator, count: int, *, steps: float = HELD_STEPS) -> Iterator[int]:
+    """Yield actions 0 to ``count`` - 1 without end, drawn evenly, each held for ``steps`` on average."""
+    while True:
+        hold, action = int(draw.geometric(1 / steps)), int(draw.integers(count))
+        yield from itertools.repeat(action, hold)
 
 
 def as_video(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:

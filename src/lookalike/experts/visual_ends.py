@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from lookalike.core.protocols import Environment
 from lookalike.core.seeds import derive_seed, generator
-from lookalike.experts.visual_data import UNKNOWN, Plays, as_video, pack
+from lookalike.experts.visual_data import UNKNOWN, Plays, as_video, held_actions, pack
 from lookalike.experts.visual_training import Feed, train
 from lookalike.rewards.visual_network import (
     NO_END,
@@ -199,12 +199,8 @@ class _Looked:
         """Play at random from a state; keep what is seen where that ends the game."""
         self._game.restore(state)
         seen = [frame]
-        hold, action = 0, 0
-        for step in range(limit):
-            if hold <= 0:
-                hold = int(self._draw.geometric(1 / _HELD_STEPS))
-                action = int(self._draw.integers(len(self._names)))
-            hold -= 1
+        held = held_actions(self._draw, len(self._names), steps=_HELD_STEPS)
+        for step, action in zip(range(limit), held, strict=False):
             result = self._game.step(self._names[action])
             if result.observation.frame is None:
                 break
