@@ -8,54 +8,12 @@ import pytest
 
 from lookalike.core.errors import RewardModelError
 from lookalike.rewards.beside import keep_beside
-from lookalike.rewards.document import (
-    Detect,
-    MadeBy,
-    Milestone,
-    RecordingNote,
-    RewardModel,
-    Span,
-    VisualPart,
-    Weights,
-)
+from lookalike.rewards.document import RewardModel
+from visual_games import Stage, document_of_pictures
 
 
 def of_pictures(weights: str, thumbnail: str | None) -> RewardModel:
-    stage = Milestone(
-        id="stage-1",
-        description="all of the way",
-        kind="stage",
-        detect=Detect(stage=1.0),
-        value=0.1,
-        evidence=Span(recording="r", start=0, end=1),
-        thumbnail=thumbnail,
-    )
-    part = VisualPart(
-        weights=weights,
-        weights_hash="0" * 64,
-        distance=0.1,
-        actions_accuracy=0.9,
-        held_out=0,
-        voc_good=0.9,
-        voc_bad=0.1,
-        pairwise=0.95,
-        ridge_voc_good=0.5,
-        ridge_voc_bad=0.4,
-        ridge_pairwise=0.55,
-        clock="none",
-    )
-    note = RecordingNote(
-        id="r", file="r.mp4", content_hash="0" * 64, licence="CC0-1.0", player_kind="human", steps=2
-    )
-    return RewardModel(
-        environment="procgen:maze",
-        goal="Get there.",
-        made_by=MadeBy(expert="embedded-visual", expert_version=1),
-        recordings=(note,),
-        weights=Weights(progress=1.0, refused=0.0, setback=-0.5),
-        milestones=(stage,),
-        visual=part,
-    )
+    return document_of_pictures("procgen:maze", weights=weights, stages=[Stage(1.0, thumbnail=thumbnail)])
 
 
 def test_weights_and_pictures_go_along(tmp_path: Path) -> None:

@@ -10,8 +10,7 @@ import pytest
 from lookalike.core.errors import RewardModelError, UsageError
 from lookalike.core.ids import hash_file
 from lookalike.core.types import Observation, Transition
-from lookalike.rewards.document import Detect, MadeBy, Milestone, RewardModel, Span, VisualPart, Weights
-from visual_games import needs_torch
+from visual_games import Stage, document_of_pictures, needs_torch
 
 pytestmark = needs_torch
 ACTIONS = ("left", "noop", "right")
@@ -34,39 +33,11 @@ def made(tmp_path, *, path="visual/weights.safetensors"):
     model = VisualModel("tiny:light", ACTIONS, networks, Calibration(0.0, 1.0, 0.5, 50.0, 1.0))
     (tmp_path / "visual").mkdir()
     save_visual_model(model, tmp_path / path)
-    evidence = Span(recording="r", start=0, end=1)
-    stages = tuple(
-        Milestone(
-            id=f"stage-{number}",
-            description="x",
-            kind="stage",
-            detect=Detect(stage=level),
-            value=value,
-            evidence=evidence,
-        )
-        for number, (level, value) in enumerate(((0.5, 0.1), (1.0, 0.5)), 1)
-    )
-    return RewardModel(
-        environment="tiny:light",
-        goal="light",
-        made_by=MadeBy(expert="embedded-visual", expert_version=1),
-        recordings=(),
-        weights=Weights(progress=1.0, refused=0.0, setback=-0.5),
-        milestones=stages,
-        visual=VisualPart(
-            weights=path,
-            weights_hash=hash_file(tmp_path / path),
-            distance=0.5,
-            actions_accuracy=0.5,
-            held_out=1,
-            voc_good=1,
-            voc_bad=0,
-            pairwise=1,
-            ridge_voc_good=1,
-            ridge_voc_bad=0,
-            ridge_pairwise=1,
-            clock="none",
-        ),
+    return document_of_pictures(
+        "tiny:light",
+        weights=path,
+        weights_hash=hash_file(tmp_path / path),
+        stages=[Stage(0.5, 0.1), Stage(1.0, 0.5)],
     )
 
 

@@ -11,17 +11,8 @@ import pytest
 from lookalike.core.ids import hash_file
 from lookalike.environments import make_environment
 from lookalike.rewards import save_reward_model
-from lookalike.rewards.document import (
-    Detect,
-    MadeBy,
-    Milestone,
-    RecordingNote,
-    RewardModel,
-    Span,
-    VisualPart,
-    Weights,
-)
 from lookalike.store import FileStore
+from visual_games import Stage, document_of_pictures
 
 
 @pytest.fixture(scope="session")
@@ -48,44 +39,11 @@ def visual_document(tmp_path_factory: pytest.TempPathFactory) -> Path:
     picture = FileStore(folder / "pictures")
     (folder / "maze" / "stage-1.png").write_bytes(picture.get(picture.put_frame(np.asarray(frame))))
     (folder.parent / "secret.png").write_bytes((folder / "maze" / "stage-1.png").read_bytes())
-    note = RecordingNote(
-        id="r", file="maze.mp4", content_hash="0" * 64, licence="CC0-1.0", player_kind="human", steps=20
-    )
-    span = Span(recording="r", start=3, end=4, start_s=0.2, end_s=0.3)
-    stages = tuple(
-        Milestone(
-            id=f"stage-{number}",
-            description=f"{share:.0%} of the way",
-            kind="stage",
-            detect=Detect(stage=share),
-            value=0.1,
-            evidence=span,
-            thumbnail=thumbnail,
-        )
-        for number, (share, thumbnail) in enumerate([(0.5, "maze/stage-1.png"), (1.0, "../secret.png")], 1)
-    )
-    part = VisualPart(
+    model = document_of_pictures(
+        "procgen:maze",
         weights="maze/weights.safetensors",
         weights_hash=hash_file(weights),
-        distance=0.1,
-        actions_accuracy=0.9,
-        held_out=0,
-        voc_good=0.9,
-        voc_bad=0.1,
-        pairwise=0.95,
-        ridge_voc_good=0.5,
-        ridge_voc_bad=0.4,
-        ridge_pairwise=0.55,
-        clock="No pixels were found that tell the time.",
-    )
-    model = RewardModel(
-        environment="procgen:maze",
-        goal="Reach the cheese.",
-        made_by=MadeBy(expert="embedded-visual", expert_version=1),
-        recordings=(note,),
-        weights=Weights(progress=1.0, refused=0.0, setback=-0.5),
-        milestones=stages,
-        visual=part,
+        stages=[Stage(0.5, thumbnail="maze/stage-1.png"), Stage(1.0, thumbnail="../secret.png")],
     )
     save_reward_model(model, folder / "maze.yaml")
     return folder / "maze.yaml"
