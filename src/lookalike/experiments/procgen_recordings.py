@@ -22,10 +22,10 @@ from lookalike.recordings.level_sessions import LevelPlay, share_out
 PLAYS_FILE = "plays.jsonl"
 SEARCH_STEPS = 40_000
 """Steps that the demonstrator may search a level."""
-GAME_SEARCH_STEPS = 300_000
-"""Steps after which it searches no further level of a game, about two minutes of one idle core."""
-VIDEO_STEPS = 300
-"""A video goes on with another level as long as it is shorter: 20 seconds of play."""
+GAME_SEARCH_STEPS = 1_000_000
+"""Steps after which it searches no further level of a game, about six minutes of one idle core."""
+VIDEO_STEPS = 1_200
+"""A video goes on with another level as long as it is shorter: 80 seconds of play."""
 HOW_RECORDED = "scripted search with save and restore and the true reward, level after level"
 LICENCE = "CC0-1.0"
 

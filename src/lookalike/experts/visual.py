@@ -92,11 +92,11 @@ class Effort:
         end_steps: Steps of looking for ends beside the recordings' paths.
     """
 
-    random_steps: int = 4_000
+    random_steps: int = 12_000
     tried_steps: int = 100_000
-    actions: int = 150
-    progress: int = 300
-    policy: int = 600
+    actions: int = 300
+    progress: int = 450
+    policy: int = 800
     preview: int = 80
     batch: int = 96
     ends: int = 300

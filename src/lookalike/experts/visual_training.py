@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 
 from lookalike.core.seeds import generator
 from lookalike.experts.visual_data import Plays
-from lookalike.rewards.visual_network import CHANGE, PRESENT, SIZE, VIEWS, as_tensor, require_torch, view_of
+from lookalike.rewards.visual_network import (
+    CHANGE,
+    PRESENT,
+    SIZE,
+    VIEWS,
+    as_tensor,
+    neighbour_of,
+    require_torch,
+    view_of,
+)
 
 SHIFT = 3
 _TINT, _LIGHT, _NOISE = 0.15, 0.08, 0.03
@@ -49,8 +58,9 @@ class Feed:
         parts = np.array_split(np.arange(count), _GROUPS)
         whole = torch.from_numpy(self._shifted(indices, offsets, parts))
         shown = whole.permute(0, 3, 1, 2).float()  # one pass each over what is as large as this
-        for number in range(1, len(offsets)):  # every other frame is one step from the present one
-            shown[:, 3 * number : 3 * number + 3].sub_(shown[:, :3])
+        for number in sorted(range(1, len(offsets)), key=lambda n: -abs(offsets[n])):  # neighbours as they are
+            beside = 3 * offsets.index(neighbour_of(offsets[number]))
+            shown[:, 3 * number : 3 * number + 3].sub_(shown[:, beside : beside + 3])
         tint = np.tile(1 + _TINT * draw.uniform(-1, 1, (count, 3)), (1, len(offsets))).astype(np.float32)
         light = (_LIGHT * draw.uniform(-1, 1, (count, 1, 1, 1))).astype(np.float32)
         scale = np.array([PRESENT] * 3 + [CHANGE] * (3 * len(offsets) - 3), np.float32) / 255

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from lookalike.core.errors import CapabilityError, RewardModelError, UsageError
 
 FORMAT = "lookalike/visual-weights"
-VERSION = 2
+VERSION = 3
 SIZE = 64
 """Sides of the frames the networks see, in pixels."""
 MAX_FILE_BYTES = 64 << 20
@@ -41,7 +41,7 @@ Floats = NDArray[np.float32]
 VIEWS: Mapping[str, tuple[int, ...]] = {
     "progress": (0,),
     "base": (0,),
-    "actions": (0, -1, 1),
+    "actions": (0, -1, 1, 2),  # where things have weight, what was done shows a step later
     "policy": (0, -1),
     "preview": (0, -1),
     "ends": (0, -1),
@@ -56,6 +56,11 @@ _OUTPUTS: Mapping[str, int | None] = {
 }
 _DROPPED: Mapping[str, float] = {"policy": 0.2, "progress": 0.2}
 """Share of the features that training leaves out at random, in networks that recordings alone teach."""
+_COARSE = ((32, _PATCH, _PATCH, 0), (48, 3, 2, 1), (64, 3, 2, 1))
+_FINE = ((24, 4, 2, 1), (48, 3, 1, 1), (64, 3, 1, 1))
+"""Width, size, stride and padding of each convolution; a fine one keeps the largest of every 2 x 2 after it."""
+_FINELY: frozenset[str] = frozenset({"actions", "policy", "progress"})
+"""Networks that see what moves by less than a pixel: three times as much to compute."""
 _REPEATED = 1.0
 """Grey levels, of 256, below which two frames are the same one (a video changes them a little)."""
 _BLOCK = 4
@@ -104,10 +109,11 @@ def build_network(name: str, actions: int) -> Any:
         return nn.Sequential(nn.AvgPool2d(_BLOCK), nn.Flatten(), nn.Linear(3 * (SIZE // _BLOCK) ** 2, 1))
     layers: list[Any] = []
     before = 3 * len(VIEWS[name])
-    for width, size, stride, padding in ((32, _PATCH, _PATCH, 0), (48, 3, 2, 1), (64, 3, 2, 1)):
+    fine = name in _FINELY
+    for width, size, stride, padding in _FINE if fine else _COARSE:
         layers.append(nn.Conv2d(before, width, size, stride=stride, padding=padding, bias=name == "ends"))
         layers += [] if name == "ends" else [nn.BatchNorm2d(width)]
-        layers.append(nn.ReLU())
+        layers += [nn.ReLU(), nn.MaxPool2d(2)] if fine else [nn.ReLU()]
         before = width
     layers += [nn.Flatten(), nn.Dropout(_DROPPED[name])] if name in _DROPPED else [nn.Flatten()]
     return nn.Sequential(
@@ -116,6 +122,11 @@ def build_network(name: str, actions: int) -> Any:
         nn.ReLU(),
         nn.Linear(128, actions if outputs is None else outputs),
     ).to(memory_format=require_torch().channels_last)
+
+
+def neighbour_of(offset: int) -> int:
+    """Return the frame, relative to the present one, that a frame is shown as the difference from."""
+    return offset - 1 if offset > 0 else offset + 1
 
 
 def view_of(name: str, frames: Sequence[Any]) -> Any:
@@ -131,7 +142,7 @@ def view_of(name: str, frames: Sequence[Any]) -> Any:
     torch.sub(frames[0], 0.5, out=shown[:, :channels]).mul_(PRESENT)
     last = {0: frames[0]}
     for number, (offset, frame) in enumerate(zip(VIEWS[name][1:], frames[1:], strict=True), 1):
-        neighbour = last[offset - 1] if offset > 0 else last[offset + 1]
+        neighbour = last[neighbour_of(offset)]
         torch.sub(frame, neighbour, out=shown[:, channels * number : channels * (number + 1)]).mul_(CHANGE)
         last[offset] = frame
     return shown
