@@ -58,7 +58,8 @@ class Feed:
         parts = np.array_split(np.arange(count), _GROUPS)
         whole = torch.from_numpy(self._shifted(indices, offsets, parts))
         shown = whole.permute(0, 3, 1, 2).float()  # one pass each over what is as large as this
-        for number in sorted(range(1, len(offsets)), key=lambda n: -abs(offsets[n])):  # neighbours as they are
+        outermost_first = sorted(range(1, len(offsets)), key=lambda n: -abs(offsets[n]))
+        for number in outermost_first:  # so that a neighbour is still a frame, and no difference
             beside = 3 * offsets.index(neighbour_of(offsets[number]))
             shown[:, 3 * number : 3 * number + 3].sub_(shown[:, beside : beside + 3])
         tint = np.tile(1 + _TINT * draw.uniform(-1, 1, (count, 3)), (1, len(offsets))).astype(np.float32)

@@ -58,7 +58,7 @@ _DROPPED: Mapping[str, float] = {"policy": 0.2, "progress": 0.2}
 """Share of the features that training leaves out at random, in networks that recordings alone teach."""
 _COARSE = ((32, _PATCH, _PATCH, 0), (48, 3, 2, 1), (64, 3, 2, 1))
 _FINE = ((24, 4, 2, 1), (48, 3, 1, 1), (64, 3, 1, 1))
-"""Width, size, stride and padding of each convolution; a fine one keeps the largest of every 2 x 2 after it."""
+"""Width, size, stride and padding of each convolution; fine ones keep the largest of every 2 x 2."""
 _FINELY: frozenset[str] = frozenset({"actions", "policy", "progress"})
 """Networks that see what moves by less than a pixel: three times as much to compute."""
 _REPEATED = 1.0
