@@ -12,10 +12,11 @@ rollout, because a restored game repeats itself. Every step that was played coun
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from lookalike.core.types import Decision
+from lookalike.core.types import Decision, Verdict
 from lookalike.swarm.loop import World
 from lookalike.swarm.search import WAIT, KeptState, ReturningEpisode, keep, restore
 
@@ -109,19 +110,30 @@ class TreeSearchEpisode(ReturningEpisode):
         return None
 
     def _expand(self, world: World, node: Node) -> tuple[Node, float]:
-        """Ask the members where nobody did yet, and play the edge with the highest bound."""
+        """Play the edge with the highest bound; the members are asked where nobody did yet."""
+        if node.priors:
+            action = node.best_action()
+            at, number = len(world.rewards), self.totals.interactions
+            verdict, self.success = self.given_step(world, at, action, "tree search", number=number)
+        else:
+            action, verdict = self._ask(world, node)
+        self.note_score(world)
+        parts = verdict.components if verdict is not None else {}
+        lost = world.terminated or "setback" in parts or len(world.rewards) >= self.goal.step_limit
+        milestones = node.kept.milestones + _paid(parts)
+        child = Node(keep(world, milestones=milestones), lost=lost and not self.success)
+        node.children[action] = child
+        return child, verdict.value if verdict is not None else 0.0
+
+    def _ask(self, world: World, node: Node) -> tuple[str, Verdict | None]:
+        """Let the members propose in a node, and play the edge with the highest bound."""
         number = self.totals.interactions
         proposals, recollections = self.propose(world, self.config.roles, number)
         verdicts = self.preview(world, proposals)
-        if not node.priors:
-            votes: dict[str, float] = {}
-            for proposal in proposals:
-                if proposal.action is not None:
-                    votes[proposal.action] = votes.get(proposal.action, 0.0) + 1
-            total = sum(votes.values())
-            share = 1 - WAITING_PRIOR
-            node.priors = {action: share * vote / total for action, vote in votes.items()} if total else {}
-            node.priors[WAIT] = node.priors.get(WAIT, 0.0) + WAITING_PRIOR
+        votes = Counter(proposal.action for proposal in proposals if proposal.action is not None)
+        share = (1 - WAITING_PRIOR) / max(votes.total(), 1)
+        node.priors = {action: share * vote for action, vote in votes.items()}
+        node.priors[WAIT] = node.priors.get(WAIT, 0.0) + WAITING_PRIOR
         action = node.best_action()
         decision = Decision(action, "tree search", dict(node.priors))
         self.totals.count(proposals, decision, [None if v is None else v.value for v in verdicts])
@@ -138,13 +150,7 @@ class TreeSearchEpisode(ReturningEpisode):
             recollections=recollections,
             goal_reached=self.success,
         )
-        parts = verdict.components if verdict is not None else {}
-        before = node.kept
-        self.note_score(world)
-        lost = world.terminated or "setback" in parts or len(world.rewards) >= self.goal.step_limit
-        child = Node(keep(world, milestones=before.milestones + _paid(parts)), lost=lost and not self.success)
-        node.children[action] = child
-        return child, verdict.value if verdict is not None else 0.0
+        return action, verdict
 
     def _rollout(self, world: World, milestones: int, *, waits: int) -> tuple[float, KeptState | None]:
         """Wait, play the recommendation; return its worth and, without a setback, the state at its end."""
