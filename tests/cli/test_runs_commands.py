@@ -42,6 +42,10 @@ def test_a_stopped_run_is_listed_shown_and_resumed(call, folder: Path) -> None:
     shown = call("runs", "show", "runs/cave").stdout
     assert "budget reached: seconds" in shown
     assert "lookalike runs resume runs/cave" in shown
+    so_far = call("runs", "report", NAME)
+    assert so_far.exit_code == 0, so_far.output
+    assert "has not finished" in so_far.output
+    assert not json.loads((folder / "results.json").read_text())["complete"]
     resumed = call("runs", "resume", NAME)
     assert resumed.exit_code == 0, resumed.output
     assert status(folder) == ("finished", None)

@@ -12,7 +12,7 @@ import pytest
 from lookalike.core.errors import StoreError, UnknownNameError, UsageError
 from lookalike.core.types import Demonstration, Observation, Provenance, Trajectory
 from lookalike.environments import find_goal, registry
-from lookalike.experiments import resolved, resume_run, run_experiment, runner, session
+from lookalike.experiments import report_run, resolved, resume_run, run_experiment, runner, session
 from lookalike.experiments.budget import Budget, Budgets
 from lookalike.experiments.conditions import ExperimentSpec, find_condition
 from lookalike.experiments.preparation import Watched
@@ -111,6 +111,25 @@ def test_a_run_goes_on_from_its_log_alone(run, tmp_path):
     (out / "reward-model.yaml").write_text((out / "reward-model.yaml").read_text().replace("0.5", "0.25"))
     with pytest.raises(StoreError, match="not the one that the run was started with"):
         resume_run(NAME, store=str(out))
+
+
+def test_a_stopped_run_is_reported_as_far_as_it_got(run, tmp_path):
+    def interrupt(done, total, note):
+        if done == 7:
+            raise KeyboardInterrupt
+
+    out = tmp_path / "stopped"
+    with pytest.raises(KeyboardInterrupt):
+        run(out, progress=interrupt)
+    before = starts(out)
+    so_far = report_run(NAME, store=str(out))
+    assert not so_far.complete
+    assert len(so_far.episodes) == 7
+    assert starts(out) == before, "something was played"
+    assert (out / "results.json").exists()
+    whole = run(out)
+    assert whole.complete
+    assert without_times(report_run(NAME, store=str(out))) == without_times(whole)
 
 
 def test_a_given_reward_model_is_not_written_anew_to_go_on(

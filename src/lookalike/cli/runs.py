@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from lookalike.store import EventLog, FileStore, RunSummary
 
-app = typer.Typer(no_args_is_help=True, help="List, inspect, resume, verify, export and tidy runs.")
+app = typer.Typer(no_args_is_help=True, help="List, inspect, resume, report, verify, export and tidy runs.")
 
 RUNS_FOLDER = Path("runs")
 STORE_FILE = "events.sqlite"
@@ -126,6 +126,28 @@ def resume(
             notify=say,
         )
         result = resume_run(run_id, store=where, out=out, options=options)
+    show_result(result, {"report": folder / "report.html"}, as_json=as_json)
+
+
+@app.command("report")
+def report(
+    run: RunArgument,
+    store: StoreOption = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The run's folder, where it is not the one it was started with.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the results and report of what a run has ended so far, stopped or not; nothing is played."""
+    from lookalike.cli.experiment import show_result
+    from lookalike.experiments import report_run
+
+    where, run_id = _find(run, store)
+    with _opened(where) as log:
+        folder = out or Path(log.summary(run_id).folder or ".")
+    keep("every step taken; nothing was played")
+    with progress(f"Reading {run_id}") as advance:
+        result = report_run(run_id, store=where, out=out, progress=advance)
     show_result(result, {"report": folder / "report.html"}, as_json=as_json)
 
 

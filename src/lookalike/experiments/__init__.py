@@ -7,7 +7,7 @@ from lookalike.experiments.conditions import (
     list_experiments,
 )
 from lookalike.experiments.experiment_files import declared_experiment
-from lookalike.experiments.runner import RunOptions, resolve, resume_run, run_experiment
+from lookalike.experiments.runner import RunOptions, report_run, resolve, resume_run, run_experiment
 from lookalike.experiments.single import play_episode
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "find_experiment",
     "list_experiments",
     "play_episode",
+    "report_run",
     "resolve",
     "resume_run",
     "run_experiment",

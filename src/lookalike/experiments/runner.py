@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import lookalike
 from lookalike.core.errors import StoreError, UsageError
@@ -149,6 +149,68 @@ def resume_run(
         LookalikeError: As `run_experiment`.
     """
     options = replace(options or RunOptions(), **more)
+    started = _as_started(run_id, store=store, out=out, options=options)
+    return _carry_out(
+        started.asked,
+        expert=started.configuration.get(EXPERT, DEFAULT_EXPERT),
+        judge=started.configuration.get(JUDGE),
+        out=started.folder,
+        watched=started.watched,
+        document=started.document,
+        given=bool(started.configuration.get(GIVEN, False)),
+        model=started.configuration["model"],
+        options=replace(options, store=store, run=run_id),
+    )
+
+
+def report_run(
+    run_id: str, *, store: str, out: Path | None = None, progress: Advance | None = None
+) -> ExperimentResult:
+    """Write the results and the report of what a run has ended so far. Nothing is played.
+
+    A run that was stopped, or that somebody plays right now, has played its seeds in order; what it has not
+    ended does not count, and the results say that they are not complete.
+
+    Args:
+        run_id: The run's name in the store.
+        store: Where the event log is.
+        out: The run's folder; ``None`` for the one it was started with.
+        progress: Called where its recording has to be read again.
+
+    Raises:
+        StoreError: There is no such run, or its folder or its reward model is gone.
+    """
+    options = RunOptions(progress=progress)
+    started = _as_started(run_id, store=store, out=out, options=options)
+    with open_log(store, create=False) as log:
+        result = collect(
+            started.asked,
+            log,
+            run_id,
+            document=started.document,
+            watched=started.watched,
+            described=started.configuration,
+        )
+        if has_plans(started.asked.conditions):
+            result = with_plan_errors(
+                result, started.asked, log, run_id, started.folder, watched=started.watched
+            )
+    write_report(result, started.folder)
+    return result
+
+
+class _Started(NamedTuple):
+    """What a run was started with."""
+
+    configuration: Mapping[str, Any]
+    folder: Path
+    asked: ResolvedExperiment
+    watched: Watched | None
+    document: RewardModel | None
+
+
+def _as_started(run_id: str, *, store: str, out: Path | None, options: RunOptions) -> _Started:
+    """Read from the log what a run was started with."""
     with open_log(store, create=False) as log:
         configuration = log.configuration(run_id)
         folder = out or _folder_of(log, run_id)
@@ -156,18 +218,7 @@ def resume_run(
     given = bool(configuration.get(GIVEN, False))
     watched = _watch_if_needed(asked, folder, options.progress, given=given)
     document = _kept_document(folder, configuration["reward_model"])
-    options = replace(options, store=store, run=run_id)
-    return _carry_out(
-        asked,
-        expert=configuration.get(EXPERT, DEFAULT_EXPERT),
-        judge=configuration.get(JUDGE),
-        out=folder,
-        watched=watched,
-        document=document,
-        given=given,
-        model=configuration["model"],
-        options=options,
-    )
+    return _Started(configuration, folder, asked, watched, document)
 
 
 def _folder_of(log: EventLog, run_id: str) -> Path:
