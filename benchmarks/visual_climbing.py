@@ -61,9 +61,8 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def measured(game: str, videos: Sequence[Path]) -> dict[str, Any]:
     """Learn, climb, learn against it, and climb again."""
     from lookalike.environments.procgen import Procgen
-    from lookalike.experts.visual import together
     from lookalike.experts.visual_climbing import climb_plays
-    from lookalike.experts.visual_data import find_segments, play_at_random, watched_plays
+    from lookalike.experts.visual_data import find_segments, play_at_random, together, watched_plays
     from lookalike.experts.visual_progress import learn_progress
     from lookalike.recordings.visual_video import read_visual_video
     from lookalike.rewards.document import MadeBy, RewardModel, Weights

@@ -12,17 +12,15 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.core.errors import EnvironmentDiedError, EnvironmentHungError, RecordingError
-from lookalike.core.ids import hash_file
 from lookalike.core.protocols import Environment
 from lookalike.core.seeds import derive_seed
 from lookalike.core.types import Demonstration
-from lookalike.experts.visual_actions import LearnedActions, label_plays, learn_actions, learn_policy
+from lookalike.experts.visual_actions import label_plays, learn_actions, learn_policy
 from lookalike.experts.visual_climbing import climb_plays
 from lookalike.experts.visual_clock import Clock, find_clock
 from lookalike.experts.visual_data import (
@@ -30,23 +28,17 @@ from lookalike.experts.visual_data import (
     Plays,
     Segment,
     find_segments,
-    pack,
     play_at_random,
+    together,
     watched_plays,
 )
+from lookalike.experts.visual_document import EXPERT, WEIGHTS_FILE, WatchReport, write_document
 from lookalike.experts.visual_ends import LearnedEnds, SeenEnds, learn_ends, see_ends
 from lookalike.experts.visual_progress import LearnedProgress, learn_preview, learn_progress
-from lookalike.experts.visual_stages import Stage, find_stages, write_thumbnail
+from lookalike.experts.visual_stages import find_stages
 from lookalike.experts.visual_trying import recover_by_trying
 from lookalike.rewards.document import (
-    Detect,
-    MadeBy,
-    Milestone,
-    RecordingNote,
     RewardModel,
-    Span,
-    VisualPart,
-    Weights,
 )
 from lookalike.rewards.visual_network import (
     Calibration,
@@ -61,8 +53,6 @@ from lookalike.rewards.visual_network import (
     save_visual_model,
 )
 
-VERSION = 1
-WEIGHTS_FILE = "weights.safetensors"
 HELD_OUT_SHARE = 0.15
 USUAL_DISTANCE = 0.13
 """How far recordings' frames are from own play of their game at most: 0.02 to 0.13 in six games (median of a
@@ -72,7 +62,6 @@ FARTHEST = 3.0
 """In that unit, the distance beyond which recordings are another game's."""
 SURE = 0.5
 """Probability from which an action counts as recovered where one action is wanted."""
-_STAGE_VALUE, _END_VALUE = 0.1, 0.5
 _LANDMARKS = 600
 
 
@@ -121,36 +110,6 @@ class Effort:
         )
 
 
-@dataclass(frozen=True)
-class WatchReport:
-    """What the expert found out about its own learning; every part is in the document as well.
-
-    Attributes:
-        distance: How far the recordings are from the game's frames, in their own distances.
-        actions: The inverse dynamics on held-out random play.
-        progress: The progress network on held-out recordings, with the ridge baseline.
-        clock: Pixels that tell the time.
-        held_out: How many recordings, or levels of them, were held out.
-        tried: Share of the recordings' steps whose action was recovered by trying, in [0, 1].
-        agreement: Share of the held-out recordings' steps that the inverse-dynamics network names like
-            trying does, where actions have visible effects; ``None`` where there are none.
-        compared: How many steps that is.
-        ends: What good ends look like.
-        levels: How many levels' plays the recordings hold.
-    """
-
-    distance: float
-    actions: LearnedActions
-    progress: LearnedProgress
-    clock: Clock
-    held_out: int
-    tried: float = 0.0
-    agreement: float | None = None
-    compared: int = 0
-    ends: LearnedEnds | None = None
-    levels: int = 0
-
-
 class EmbeddedVisualExpert:
     """Watches silent videos and writes a reward model (core.protocols.Expert).
 
@@ -163,7 +122,7 @@ class EmbeddedVisualExpert:
             negatives (needs a game that can go back).
     """
 
-    name = "embedded-visual"
+    name = EXPERT
     writes_files = True
 
     def __init__(
@@ -251,9 +210,10 @@ class EmbeddedVisualExpert:
             ends=ends,
             levels=len(segments),
         )
-        curves = _curves(model, watched)
-        stages = find_stages(curves)
-        return _document(demonstrations, segments, environment, folder, stages=stages, report=self.report)
+        stages = find_stages(_curves(model, watched))
+        return write_document(
+            demonstrations, segments, environment, folder, stages=stages, report=self.report
+        )
 
     def _play(
         self, demonstrations: Sequence[Demonstration], environment: str
@@ -454,109 +414,9 @@ def _without(plays: Plays, clock: Clock) -> Plays:
     return replace(plays, frames=masked(plays.frames, clock.mask))
 
 
-def together(one: Plays, other: Plays) -> Plays:
-    """Return the plays of both, with their actions and ends."""
-
-    def parts(plays: Plays, what: Any) -> list[Any]:
-        return [what[a:b] for a, b in zip(plays.starts, plays.stops, strict=True)]
-
-    return pack(
-        parts(one, one.frames) + parts(other, other.frames),
-        parts(one, one.actions) + parts(other, other.actions),
-        [*one.ended.tolist(), *other.ended.tolist()],
-    )
-
-
 def _curves(model: VisualModel, watched: Plays) -> list[Floats]:
     potential = model.progress(watched.frames).potential
     return [potential[a:b] - potential[a] for a, b in zip(watched.starts, watched.stops, strict=True)]
-
-
-def _document(
-    demonstrations: Sequence[Demonstration],
-    segments: Sequence[Segment],
-    environment: str,
-    folder: Path,
-    *,
-    stages: Sequence[Stage],
-    report: WatchReport,
-) -> RewardModel:
-    milestones: list[Milestone] = []
-    for number, stage in enumerate(stages, 1):
-        name = f"stage-{number}"
-        shown = segments[stage.recording]
-        demonstration = demonstrations[shown.recording]
-        picture = f"{name}.png"
-        write_thumbnail(demonstration, shown.start + stage.step, folder / picture)
-        last = stage.potential >= 1.0
-        milestones.append(
-            Milestone(
-                id=name,
-                description=_stage_words(stage, len(segments)),
-                kind="stage",
-                detect=Detect(stage=stage.potential),
-                value=_END_VALUE if last else _STAGE_VALUE,
-                after=(milestones[-1].id,) if milestones else (),
-                evidence=_span(demonstration, *(shown.start + at for at in stage.span)),
-                thumbnail=f"{folder.name}/{picture}",
-            )
-        )
-    figures, ridge = report.progress.figures, report.progress.ridge
-    box = report.clock.box
-    return RewardModel(
-        environment=environment,
-        goal=f"Reach what {_counted(report.levels, len(demonstrations))} of {environment} end with.",
-        made_by=MadeBy(expert=EmbeddedVisualExpert.name, expert_version=VERSION),
-        recordings=tuple(RecordingNote.of(demonstration) for demonstration in demonstrations),
-        weights=Weights(progress=1.0, refused=0.0, setback=-0.5),
-        milestones=tuple(milestones),
-        visual=VisualPart(
-            weights=f"{folder.name}/{WEIGHTS_FILE}",
-            weights_hash=hash_file(folder / WEIGHTS_FILE),
-            distance=_rounded(report.distance),
-            actions_accuracy=_rounded(report.actions.accuracy),
-            actions_tried=_rounded(report.tried),
-            actions_agreement=None if report.agreement is None else _rounded(report.agreement),
-            held_out=report.held_out,
-            voc_good=_rounded(figures.voc_good),
-            voc_bad=_rounded(figures.voc_bad),
-            pairwise=_rounded(figures.pairwise),
-            ridge_voc_good=_rounded(ridge.voc_good),
-            ridge_voc_bad=_rounded(ridge.voc_bad),
-            ridge_pairwise=_rounded(ridge.pairwise),
-            clock=report.clock.sentence(),
-            clock_box=box,
-        ),
-    )
-
-
-def _counted(levels: int, recordings: int) -> str:
-    plays = "" if levels == recordings else f"{levels} plays in "
-    return f"{plays}{recordings} recording(s)"
-
-
-def _stage_words(stage: Stage, recordings: int) -> str:
-    if stage.potential >= 1.0:
-        return f"The end: it looks as it does where {stage.reached_by} of {recordings} recorded plays end."
-    return (
-        f"{round(100 * stage.potential)}% of the way: {stage.reached_by} of {recordings} recorded plays come "
-        f"here, about {stage.steps_left} steps before their end."
-    )
-
-
-def _span(demonstration: Demonstration, start: int, end: int) -> Span:
-    times = demonstration.trajectory.times
-    return Span(
-        recording=demonstration.id,
-        start=start,
-        end=end,
-        start_s=round(times[start], 2) if times else None,
-        end_s=round(times[end + 1], 2) if times else None,
-    )
-
-
-def _rounded(value: float) -> float:
-    return round(value, 4) if math.isfinite(value) else 0.0
 
 
 __all__ = ["Calibration", "Effort", "EmbeddedVisualExpert", "WatchReport"]

@@ -104,6 +104,19 @@ def pack(
     )
 
 
+def together(one: Plays, other: Plays) -> Plays:
+    """Return the plays of both, with their actions and ends."""
+
+    def parts(plays: Plays, what: Any) -> list[Any]:
+        return [what[a:b] for a, b in zip(plays.starts, plays.stops, strict=True)]
+
+    return pack(
+        parts(one, one.frames) + parts(other, other.frames),
+        parts(one, one.actions) + parts(other, other.actions),
+        [*one.ended.tolist(), *other.ended.tolist()],
+    )
+
+
 @dataclass(frozen=True)
 class Segment:
     """One level's play within a recording.
