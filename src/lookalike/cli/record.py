@@ -1,7 +1,11 @@
-"""``lookalike record``: leave a recording behind, of a person playing or of commands replayed."""
+"""``lookalike record``: leave a recording behind, of a person playing or of commands replayed.
+
+A game of words is played here, in the terminal; a game on the screen in a page of the browser.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
@@ -10,7 +14,7 @@ import typer
 
 from lookalike.cli.failures import keep
 from lookalike.cli.options import JsonOption, parse_seed, usage_error
-from lookalike.cli.output import emit, emit_json, plain, progress, say
+from lookalike.cli.output import Advance, emit, emit_json, plain, progress, say
 
 if TYPE_CHECKING:
     from lookalike.recordings import Recorded
@@ -48,12 +52,18 @@ def record(
     licence: Annotated[
         str | None, typer.Option(help="Licence of the recording, as an SPDX expression.")
     ] = None,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the page on which games on the screen are played.")
+    ] = 8765,
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Do not open a browser; its address is said.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Record a play as a video of the terminal and an event log.
+    """Record a play as a video and a log of what was done.
 
-    Without --replay a person plays here, in the terminal; Ctrl-C or the end of input ends the play and
-    keeps it.
+    Without --replay a person plays: a game of words here, in the terminal, a game on the screen in a page of
+    the browser. Ctrl-C, the end of input or the page's button ends the play and keeps it.
     """
     script = None if replay is None else _script(replay)
     played_seed = parse_seed(seed) if seed is not None else script.seed if script else None
@@ -62,6 +72,16 @@ def record(
     if out.parent != Path():
         out.parent.mkdir(parents=True, exist_ok=True)
     keep(f"the event log {out.with_suffix('.jsonl')}, up to the last command")
+    if _on_screen(environment):
+        shown = _filmed(
+            environment, script, seed=played_seed, out=out, licence=licence, port=port, no_browser=no_browser
+        )
+        if as_json:
+            emit_json(shown)
+        else:
+            emit(f"{shown['video']}: {shown['steps']} action(s)")
+            emit(f"{shown['log']}: its actions")
+        return
     if script is None:
         recorded = _person(environment, seed=played_seed, out=out, licence=licence or "unknown")
     else:
@@ -72,6 +92,71 @@ def record(
         ending = f", {recorded.outcome}" if recorded.outcome else ""
         emit(f"{recorded.video}: {recorded.steps} commands, {recorded.duration_s:.0f} s of play{ending}")
         emit(f"{recorded.log}: its event log")
+
+
+def _on_screen(environment: str) -> bool:
+    """Return whether a game is looked at rather than read."""
+    from lookalike.environments import make_environment
+
+    game = make_environment(environment)
+    try:
+        return "frames" in game.capabilities
+    finally:
+        game.close()
+
+
+def _filmed(
+    environment: str,
+    script: Script | None,
+    *,
+    seed: int,
+    out: Path,
+    licence: str | None,
+    port: int,
+    no_browser: bool,
+) -> dict[str, object]:
+    """Record a game on the screen: by a person in the browser, or the actions of a file."""
+    log = out.with_suffix(".jsonl")
+    if script is None:
+        from lookalike.web import play_in_browser
+
+        with contextlib.ExitStack() as bar:  # entered when there is something to show
+
+            def filming(fraction: float) -> None:
+                shown = told[0] if told else bar.enter_context(progress(f"Filming {out.name}"))
+                told[:] = [shown]
+                shown(fraction, 1.0, "making the video")
+
+            told: list[Advance] = []
+            steps = play_in_browser(
+                environment,
+                seed=seed,
+                out=out,
+                licence=licence or "unknown",
+                port=port,
+                open_browser=not no_browser,
+                ready=lambda at: say(f"Play at {at.page('play')} (Ctrl-C ends the play and keeps it)."),
+                progress=filming,
+            )
+        return {"video": str(out), "log": str(log), "steps": steps}
+    from lookalike.environments import make_environment
+    from lookalike.recordings import record_frames
+
+    game = make_environment(environment)
+    try:
+        with progress(f"Filming {out.name}") as advance:
+            made = record_frames(
+                game,
+                script.commands,
+                seed=seed,
+                out=out,
+                licence=licence or script.licence or "unknown",
+                player_kind=script.player_kind,
+                progress=lambda fraction: advance(fraction, 1.0, "playing"),
+            )
+    finally:
+        game.close()
+    return {"video": str(made.video), "log": str(made.log), "steps": made.steps}
 
 
 def _script(replay: str) -> Script:

@@ -11,11 +11,17 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lookalike.web.export import write_run_page
+    from lookalike.web.play_once import play_in_browser
     from lookalike.web.server import Address, serve
 
-__all__ = ["Address", "serve", "write_run_page"]
+__all__ = ["Address", "play_in_browser", "serve", "write_run_page"]
 
-_MODULES = {"Address": "server", "serve": "server", "write_run_page": "export"}
+_MODULES = {
+    "Address": "server",
+    "play_in_browser": "play_once",
+    "serve": "server",
+    "write_run_page": "export",
+}
 
 
 def __getattr__(name: str) -> object:

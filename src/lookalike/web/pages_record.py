@@ -27,6 +27,7 @@ def play_page(dashboard: Dashboard, request: Request) -> Response:
         typed=offered.typed_games(),
         on_screen=offered.screen_games(),
         missing=offered.missing_families(),
+        asked=dashboard.asked,
     )
 
 
@@ -36,8 +37,12 @@ def start_game(dashboard: Dashboard, request: Request) -> Any:
     seed = body.get("seed", 1)
     if not isinstance(seed, int) or isinstance(seed, bool):
         raise UsageError("A seed is a whole number from 0.", got=shown.line(seed))
+    environment, asked = str(body.get("environment")), dashboard.asked
+    log = None
+    if asked is not None and asked.environment == environment and not asked.log.exists():
+        log = asked.log
     game = dashboard.games.start(
-        str(body.get("environment")), seed=seed, licence=str(body.get("licence") or "unknown")
+        environment, seed=seed, licence=str(body.get("licence") or "unknown"), log=log
     )
     return {
         **game.state(),
@@ -80,6 +85,8 @@ def finish(dashboard: Dashboard, request: Request) -> Any:
     if commands == 0:
         return {"kept": False}
     job = _make_video(dashboard, log, f"{commands} commands recorded", played=game.asked)
+    if dashboard.asked is not None and dashboard.asked.log == log:
+        dashboard.asked.filming = lambda: job.state == "running"
     found = dashboard.library.found_file(log)
     return {
         "kept": True,

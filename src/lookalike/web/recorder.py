@@ -104,6 +104,30 @@ class Game:
         return text
 
 
+@dataclass
+class AskedPlay:
+    """A play that was asked for on the command line: it goes into a file of its own.
+
+    Attributes:
+        environment: Environment id.
+        seed: What it begins with.
+        licence: Of the recording, SPDX.
+        log: Where its actions go; the video goes beside it.
+        filming: Whether the film is still being made; ``None`` before the play was ended.
+    """
+
+    environment: str
+    seed: int
+    licence: str
+    log: Path
+    filming: Callable[[], bool] | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether it was played and filmed, or could not be filmed."""
+        return self.filming is not None and not self.filming()
+
+
 class Games:
     """All games that are played in pages of this server.
 
@@ -121,8 +145,14 @@ class Games:
         )
         self._lock = threading.Lock()
 
-    def start(self, environment: str, *, seed: int, licence: str) -> Game:
+    def start(self, environment: str, *, seed: int, licence: str, log: Path | None = None) -> Game:
         """Start a game.
+
+        Args:
+            environment: Its id.
+            seed: What it begins with.
+            licence: Of the recording, SPDX.
+            log: Where it is written down; ``None`` for a new name among the recordings.
 
         Raises:
             UnknownNameError: There is no such environment.
@@ -158,20 +188,20 @@ class Games:
                     remedy="choose another one",
                 )
             first = game.reset(seed=seed)
-            path = self._new_path(environment)
-            log: LogWriter | ActionsWriter
+            path = log or self._new_path(environment)
+            writer: LogWriter | ActionsWriter
             if first.frame is not None:
-                log = ActionsWriter(path, environment=environment, seed=seed, licence=licence)
+                writer = ActionsWriter(path, environment=environment, seed=seed, licence=licence)
             else:
-                log = LogWriter(path, LogHeader(game.id, seed, "human", licence))
+                writer = LogWriter(path, LogHeader(game.id, seed, "human", licence))
         except BaseException:
             game.close()
             raise
         now = self._clock()
-        started = Game(path.stem, environment, game, log, seed, started=now, touched=now)
+        started = Game(path.stem, environment, game, writer, seed, started=now, touched=now)
         text = started.see(first, None)
-        if isinstance(log, LogWriter):
-            log.append(LogEvent("observation", 0.0, text))
+        if isinstance(writer, LogWriter):
+            writer.append(LogEvent("observation", 0.0, text))
         return self._held.put(started.key, started)
 
     def game(self, key: str) -> Game:

@@ -8,13 +8,18 @@ import webbrowser
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from lookalike.core.errors import UsageError
 from lookalike.web.guard import MIN_TOKEN_CHARACTERS, is_loopback
 
+if TYPE_CHECKING:
+    from lookalike.web.recorder import AskedPlay
+
 DEFAULT_PORT = 8765
 PORTS_TRIED = 20
+_LAST_WORDS_S = 2.0
 _LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
 
 
@@ -37,10 +42,14 @@ class Address:
     @property
     def url(self) -> str:
         """What to open in a browser; with the token, where there is one."""
+        return self.page("")
+
+    def page(self, path: str) -> str:
+        """Return the address of a page, with the token, where there is one."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - shown, not bound
         host = f"[{host}]" if ":" in host else host
         query = f"?{urlencode({'token': self.token})}" if self.token is not None else ""
-        return f"http://{host}:{self.port}/{query}"
+        return f"http://{host}:{self.port}/{path}{query}"
 
 
 def serve(
@@ -52,8 +61,9 @@ def serve(
     token: str | None = None,
     open_browser: bool = True,
     ready: Callable[[Address], None] = lambda _: None,
+    asked: AskedPlay | None = None,
 ) -> None:
-    """Serve the dashboard until it is interrupted.
+    """Serve the dashboard until it is interrupted, or until the play that it is there for is over.
 
     Args:
         folder: What is shown, and where new recordings and runs go; made where it does not exist.
@@ -63,6 +73,7 @@ def serve(
         token: What a browser must show once; needed for anything but loopback.
         open_browser: Open it.
         ready: Called when it answers.
+        asked: A play that the pages are there for.
 
     Raises:
         UsageError: Anything but loopback without a token, a token too short, or no free port.
@@ -76,7 +87,7 @@ def serve(
     listening, address = listen(host, port, token)
     folder.mkdir(parents=True, exist_ok=True)
     hosts = {*_LOOPBACK_NAMES, host} if is_loopback(host) else None
-    app = make_app(Dashboard(folder, store), token=token, hosts=hosts)
+    app = make_app(Dashboard(folder, store, asked=asked), token=token, hosts=hosts)
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -93,7 +104,10 @@ def serve(
                 return
         ready(address)
         if open_browser:
-            webbrowser.open(address.url)
+            webbrowser.open(address.url if asked is None else address.page("play"))
+        while asked is not None and not stopped.wait(0.1):
+            if asked.over and not stopped.wait(_LAST_WORDS_S):  # the page asks once more, and says so
+                server.should_exit = True
 
     stopped = threading.Event()
     threading.Thread(target=say_ready, daemon=True).start()

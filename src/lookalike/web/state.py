@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.responses import HTMLResponse, Response
 
@@ -15,6 +15,9 @@ from lookalike.web.figures import FigureBook
 from lookalike.web.library import Library
 from lookalike.web.verdicts import Rescorer
 
+if TYPE_CHECKING:
+    from lookalike.web.recorder import AskedPlay
+
 
 class Dashboard:
     """Everything a page needs.
@@ -22,13 +25,15 @@ class Dashboard:
     Args:
         folder: What is shown, and where new things go.
         store: One event log instead of all below ``folder``.
+        asked: A play that the pages are there for.
     """
 
-    def __init__(self, folder: Path, store: str | None = None) -> None:
+    def __init__(self, folder: Path, store: str | None = None, *, asked: AskedPlay | None = None) -> None:
         from lookalike.web.council import Councils
         from lookalike.web.jobs import Jobs
         from lookalike.web.recorder import Games
 
+        self.asked = asked
         self.library = Library(folder, store)
         self.figures = FigureBook()
         self.rescorer = Rescorer()
