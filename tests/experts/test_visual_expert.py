@@ -72,6 +72,16 @@ def test_actions_are_recovered_by_trying(videos, silent, game):
         assert (own > 0).sum(axis=1).mean() < len(game.actions) / 2, "ties must not hide everything"
 
 
+def test_recordings_that_figures_are_taken_on_are_tried_first(silent, game):
+    from lookalike.experts.visual_trying import recover_by_trying
+
+    watched = watched_plays(silent)
+    enough = len(game.actions) * int(watched.lengths[2] - 1)
+    labels = recover_by_trying(game, watched, LEVELS, game.actions, most_steps=enough, first=[2])
+    assert labels[watched.starts[2] : watched.stops[2] - 1].any(axis=1).all()
+    assert not labels[: watched.stops[1]].any(), "there was nothing left for the others"
+
+
 def test_trying_stops_where_the_track_is_lost(silent, game):
     from lookalike.experts.visual_trying import recover_by_trying
 

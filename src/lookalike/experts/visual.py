@@ -238,6 +238,7 @@ class EmbeddedVisualExpert:
                 levels,
                 names,
                 most_steps=self.effort.tried_steps,
+                first=_held_out(len(watched)),
                 progress=self._tell("trying what was done"),
             )
             seen = see_ends(

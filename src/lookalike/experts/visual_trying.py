@@ -32,6 +32,7 @@ def recover_by_trying(
     names: tuple[str, ...],
     *,
     most_steps: int,
+    first: Sequence[int] = (),
     progress: Callable[[float], None] | None = None,
 ) -> Floats:
     """Return what was done in recordings whose level is known, as far as it can be followed.
@@ -42,6 +43,7 @@ def recover_by_trying(
         levels: Their levels; ``None`` where not known.
         names: The actions.
         most_steps: Environment steps in all; what is beyond is not recovered.
+        first: Recordings that are followed before the others: those that figures are taken on.
         progress: Called with the finished fraction, 0 to 1.
 
     Returns:
@@ -51,7 +53,9 @@ def recover_by_trying(
     if "save_restore" not in environment.capabilities:
         return labels
     left = most_steps
-    for number, level in enumerate(levels):
+    others = [number for number in range(len(levels)) if number not in set(first)]
+    for done, number in enumerate((*first, *others), 1):
+        level = levels[number]
         start, stop = int(plays.starts[number]), int(plays.stops[number])
         if level is None or left <= 0:
             continue
@@ -59,7 +63,7 @@ def recover_by_trying(
         tried = _follow(environment, plays.frames[start:stop], level, names, most=left, labels=own)
         left -= tried
         if progress is not None:
-            progress((number + 1) / len(levels))
+            progress(done / len(levels))
     return labels
 
 
