@@ -67,7 +67,7 @@ _LANDMARKS = 600
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is trained; the shipped size takes about a minute and a half of one core a game.
+    """How much is trained; the shipped size takes about four and a half minutes of one core a game.
 
     Attributes:
         random_steps: Steps of own random play.
