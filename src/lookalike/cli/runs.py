@@ -43,6 +43,11 @@ StoreOption = Annotated[
     ),
 ]
 
+FolderOption = Annotated[
+    Path | None,
+    typer.Option("--out", help="The run's folder, where it is not the one it was started with."),
+]
+
 
 @app.command("list")
 def list_(store: StoreOption = None, as_json: JsonOption = False) -> None:
@@ -97,9 +102,7 @@ def show(run: RunArgument, store: StoreOption = None, as_json: JsonOption = Fals
 def resume(
     run: RunArgument,
     store: StoreOption = None,
-    out: Annotated[
-        Path | None, typer.Option(help="The run's folder, where it is not the one it was started with.")
-    ] = None,
+    out: FolderOption = None,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that play side by side.")] = 1,
     step_time_limit: StepTimeLimitOption = 10.0,
     memory_limit: MemoryLimitOption = 4096,
@@ -111,9 +114,7 @@ def resume(
     from lookalike.cli.experiment import show_result
     from lookalike.experiments import RunOptions, resume_run
 
-    where, run_id = _find(run, store)
-    with _opened(where) as log:
-        folder = out or Path(log.summary(run_id).folder or ".")
+    where, run_id, folder = _with_folder(run, store, out)
     limits = parse_limits(limit, episode_limit)
     keep("every step taken; the same command goes on from there")
     with progress(f"Resuming {run_id}") as advance:
@@ -133,18 +134,14 @@ def resume(
 def report(
     run: RunArgument,
     store: StoreOption = None,
-    out: Annotated[
-        Path | None, typer.Option(help="The run's folder, where it is not the one it was started with.")
-    ] = None,
+    out: FolderOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write the results and report of what a run has ended so far, stopped or not; nothing is played."""
     from lookalike.cli.experiment import show_result
     from lookalike.experiments import report_run
 
-    where, run_id = _find(run, store)
-    with _opened(where) as log:
-        folder = out or Path(log.summary(run_id).folder or ".")
+    where, run_id, folder = _with_folder(run, store, out)
     keep("every step taken; nothing was played")
     with progress(f"Reading {run_id}") as advance:
         result = report_run(run_id, store=where, out=out, progress=advance)
@@ -258,6 +255,13 @@ def _opened(where: str) -> Iterator[EventLog]:
 
     with open_log(where, create=False) as log:
         yield log
+
+
+def _with_folder(run: str, store: str | None, out: Path | None) -> tuple[str, str, Path]:
+    """Return the store that holds a run, the run's name there, and its folder."""
+    where, run_id = _find(run, store)
+    with _opened(where) as log:
+        return where, run_id, out or Path(log.summary(run_id).folder or ".")
 
 
 def _find(run: str, store: str | None) -> tuple[str, str]:

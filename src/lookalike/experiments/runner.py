@@ -149,7 +149,7 @@ def resume_run(
         LookalikeError: As `run_experiment`.
     """
     options = replace(options or RunOptions(), **more)
-    started = _as_started(run_id, store=store, out=out, options=options)
+    started = _as_started(run_id, store=store, out=out, progress=options.progress)
     return _carry_out(
         started.asked,
         expert=started.configuration.get(EXPERT, DEFAULT_EXPERT),
@@ -180,8 +180,7 @@ def report_run(
     Raises:
         StoreError: There is no such run, or its folder or its reward model is gone.
     """
-    options = RunOptions(progress=progress)
-    started = _as_started(run_id, store=store, out=out, options=options)
+    started = _as_started(run_id, store=store, out=out, progress=progress)
     with open_log(store, create=False) as log:
         result = collect(
             started.asked,
@@ -191,10 +190,10 @@ def report_run(
             watched=started.watched,
             described=started.configuration,
         )
-        if has_plans(started.asked.conditions):
-            result = with_plan_errors(
-                result, started.asked, log, run_id, started.folder, watched=started.watched
-            )
+        judge = started.configuration.get(JUDGE)
+        result = _annotated(
+            result, started.asked, log, run_id, started.folder, watched=started.watched, judge=judge
+        )
     write_report(result, started.folder)
     return result
 
@@ -209,14 +208,14 @@ class _Started(NamedTuple):
     document: RewardModel | None
 
 
-def _as_started(run_id: str, *, store: str, out: Path | None, options: RunOptions) -> _Started:
+def _as_started(run_id: str, *, store: str, out: Path | None, progress: Advance | None) -> _Started:
     """Read from the log what a run was started with."""
     with open_log(store, create=False) as log:
         configuration = log.configuration(run_id)
         folder = out or _folder_of(log, run_id)
     asked = resolve_again(configuration)
     given = bool(configuration.get(GIVEN, False))
-    watched = _watch_if_needed(asked, folder, options.progress, given=given)
+    watched = _watch_if_needed(asked, folder, progress, given=given)
     document = _kept_document(folder, configuration["reward_model"])
     return _Started(configuration, folder, asked, watched, document)
 
@@ -283,11 +282,26 @@ def _carry_out(
     with open_log(store) as log, log.hold(run_id):
         _start(log, run_id, described, document, out)
         result = play_out(asked, setup, log, run_id, watched=watched, described=described, options=options)
-        if setup.judge is not None:
-            result = result.model_copy(update={"notes": (*result.notes, _judge_note(setup.judge))})
-        if has_plans(asked.conditions):
-            result = with_plan_errors(result, asked, log, run_id, out, watched=watched)
+        result = _annotated(result, asked, log, run_id, out, watched=watched, judge=setup.judge)
     write_report(result, out)
+    return result
+
+
+def _annotated(
+    result: ExperimentResult,
+    asked: ResolvedExperiment,
+    log: EventLog,
+    run_id: str,
+    out: Path,
+    *,
+    watched: Watched | None,
+    judge: str | None,
+) -> ExperimentResult:
+    """Return results with what is said besides: the judge that took part, the errors of plans."""
+    if judge is not None:
+        result = result.model_copy(update={"notes": (*result.notes, _judge_note(judge))})
+    if has_plans(asked.conditions):
+        result = with_plan_errors(result, asked, log, run_id, out, watched=watched)
     return result
 
 

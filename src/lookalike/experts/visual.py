@@ -37,9 +37,7 @@ from lookalike.experts.visual_ends import LearnedEnds, SeenEnds, learn_ends, see
 from lookalike.experts.visual_progress import LearnedProgress, learn_preview, learn_progress
 from lookalike.experts.visual_stages import find_stages
 from lookalike.experts.visual_trying import recover_by_trying
-from lookalike.rewards.document import (
-    RewardModel,
-)
+from lookalike.rewards.document import RewardModel
 from lookalike.rewards.visual_network import (
     Calibration,
     Floats,
