@@ -17,6 +17,7 @@ from lookalike.cli.options import JsonOption, parse_seed, usage_error
 from lookalike.cli.output import Advance, emit, emit_json, plain, progress, say
 
 if TYPE_CHECKING:
+    from lookalike.core.protocols import Environment
     from lookalike.recordings import Recorded
 
 DEFAULT_SEED = 1
@@ -65,6 +66,8 @@ def record(
     Without --replay a person plays: a game of words here, in the terminal, a game on the screen in a page of
     the browser. Ctrl-C, the end of input or the page's button ends the play and keeps it.
     """
+    from lookalike.environments import make_environment
+
     script = None if replay is None else _script(replay)
     played_seed = parse_seed(seed) if seed is not None else script.seed if script else None
     if played_seed is None:
@@ -72,10 +75,15 @@ def record(
     if out.parent != Path():
         out.parent.mkdir(parents=True, exist_ok=True)
     keep(f"the event log {out.with_suffix('.jsonl')}, up to the last command")
-    if _on_screen(environment):
-        shown = _filmed(
-            environment, script, seed=played_seed, out=out, licence=licence, port=port, no_browser=no_browser
-        )
+    game = make_environment(environment)
+    if "frames" in game.capabilities:
+        if script is None:
+            game.close()  # the page makes its own
+            shown = _in_the_browser(
+                environment, seed=played_seed, out=out, licence=licence, port=port, no_browser=no_browser
+            )
+        else:
+            shown = _filmed(game, script, seed=played_seed, out=out, licence=licence)
         if as_json:
             emit_json(shown)
         else:
@@ -83,9 +91,9 @@ def record(
             emit(f"{shown['log']}: its actions")
         return
     if script is None:
-        recorded = _person(environment, seed=played_seed, out=out, licence=licence or "unknown")
+        recorded = _person(game, seed=played_seed, out=out, licence=licence or "unknown")
     else:
-        recorded = _replayed(environment, script, seed=played_seed, out=out, licence=licence)
+        recorded = _replayed(game, script, seed=played_seed, out=out, licence=licence)
     if as_json:
         emit_json(recorded._asdict())
     else:
@@ -94,68 +102,49 @@ def record(
         emit(f"{recorded.log}: its event log")
 
 
-def _on_screen(environment: str) -> bool:
-    """Return whether a game is looked at rather than read."""
-    from lookalike.environments import make_environment
+def _in_the_browser(
+    environment: str, *, seed: int, out: Path, licence: str | None, port: int, no_browser: bool
+) -> dict[str, object]:
+    """Let a person play a game on the screen in a page."""
+    from lookalike.web import play_in_browser
 
-    game = make_environment(environment)
-    try:
-        return "frames" in game.capabilities
-    finally:
-        game.close()
+    with contextlib.ExitStack() as bar:  # entered when there is something to show
+
+        def filming(fraction: float) -> None:
+            if not told:
+                told.append(bar.enter_context(progress(f"Filming {out.name}")))
+            told[0](fraction, 1.0, "making the video")
+
+        told: list[Advance] = []
+        steps = play_in_browser(
+            environment,
+            seed=seed,
+            out=out,
+            licence=licence or "unknown",
+            port=port,
+            open_browser=not no_browser,
+            ready=lambda at: say(f"Play at {at.page('play')} (Ctrl-C ends the play and keeps it)."),
+            progress=filming,
+        )
+    return {"video": str(out), "log": str(out.with_suffix(".jsonl")), "steps": steps}
 
 
 def _filmed(
-    environment: str,
-    script: Script | None,
-    *,
-    seed: int,
-    out: Path,
-    licence: str | None,
-    port: int,
-    no_browser: bool,
+    game: Environment, script: Script, *, seed: int, out: Path, licence: str | None
 ) -> dict[str, object]:
-    """Record a game on the screen: by a person in the browser, or the actions of a file."""
-    log = out.with_suffix(".jsonl")
-    if script is None:
-        from lookalike.web import play_in_browser
-
-        with contextlib.ExitStack() as bar:  # entered when there is something to show
-
-            def filming(fraction: float) -> None:
-                shown = told[0] if told else bar.enter_context(progress(f"Filming {out.name}"))
-                told[:] = [shown]
-                shown(fraction, 1.0, "making the video")
-
-            told: list[Advance] = []
-            steps = play_in_browser(
-                environment,
-                seed=seed,
-                out=out,
-                licence=licence or "unknown",
-                port=port,
-                open_browser=not no_browser,
-                ready=lambda at: say(f"Play at {at.page('play')} (Ctrl-C ends the play and keeps it)."),
-                progress=filming,
-            )
-        return {"video": str(out), "log": str(log), "steps": steps}
-    from lookalike.environments import make_environment
+    """Film the actions of a file in a game on the screen."""
     from lookalike.recordings import record_frames
 
-    game = make_environment(environment)
-    try:
-        with progress(f"Filming {out.name}") as advance:
-            made = record_frames(
-                game,
-                script.commands,
-                seed=seed,
-                out=out,
-                licence=licence or script.licence or "unknown",
-                player_kind=script.player_kind,
-                progress=lambda fraction: advance(fraction, 1.0, "playing"),
-            )
-    finally:
-        game.close()
+    with contextlib.closing(game), progress(f"Filming {out.name}") as advance:
+        made = record_frames(
+            game,
+            script.commands,
+            seed=seed,
+            out=out,
+            licence=licence or script.licence or "unknown",
+            player_kind=script.player_kind,
+            progress=lambda fraction: advance(fraction, 1.0, "playing"),
+        )
     return {"video": str(made.video), "log": str(made.log), "steps": made.steps}
 
 
@@ -178,36 +167,27 @@ def _script(replay: str) -> Script:
     return Script(play.commands, play.seed, play.licence, "human")
 
 
-def _replayed(environment: str, script: Script, *, seed: int, out: Path, licence: str | None) -> Recorded:
-    from lookalike.environments import make_environment
+def _replayed(game: Environment, script: Script, *, seed: int, out: Path, licence: str | None) -> Recorded:
     from lookalike.recordings import record_replay
 
-    game = make_environment(environment)
-    try:
-        with progress(f"Recording {out.name}") as advance:
-            return record_replay(
-                game,
-                script.commands,
-                seed=seed,
-                out=out,
-                licence=licence or script.licence or "unknown",
-                player_kind=script.player_kind,
-                progress=advance,
-            )
-    finally:
-        game.close()
+    with contextlib.closing(game), progress(f"Recording {out.name}") as advance:
+        return record_replay(
+            game,
+            script.commands,
+            seed=seed,
+            out=out,
+            licence=licence or script.licence or "unknown",
+            player_kind=script.player_kind,
+            progress=advance,
+        )
 
 
-def _person(environment: str, *, seed: int, out: Path, licence: str) -> Recorded:
-    from lookalike.environments import make_environment
+def _person(game: Environment, *, seed: int, out: Path, licence: str) -> Recorded:
     from lookalike.recordings import record_person
 
-    game = make_environment(environment)
-    try:
+    with contextlib.closing(game):
         if sys.stdin.isatty():
-            say(f"You are playing {environment}. Ctrl-C or Ctrl-D ends the play and keeps it.\n")
+            say(f"You are playing {game.id}. Ctrl-C or Ctrl-D ends the play and keeps it.\n")
         return record_person(
             game, seed=seed, out=out, read_line=input, write=lambda text: print(plain(text)), licence=licence
         )
-    finally:
-        game.close()
