@@ -14,13 +14,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lookalike.core.errors import EnvironmentDiedError, EnvironmentHungError, RecordingError
 from lookalike.core.protocols import Environment
 from lookalike.core.seeds import derive_seed
 from lookalike.core.types import Demonstration
-from lookalike.experts.visual_actions import label_plays, learn_actions, learn_policy
+from lookalike.experts.visual_actions import agreement_with, label_plays, learn_actions, learn_policy
 from lookalike.experts.visual_climbing import climb_plays
 from lookalike.experts.visual_clock import Clock, find_clock
 from lookalike.experts.visual_data import (
@@ -28,8 +27,10 @@ from lookalike.experts.visual_data import (
     Plays,
     Segment,
     find_segments,
+    held_out_plays,
     play_at_random,
     together,
+    usual_length,
     watched_plays,
 )
 from lookalike.experts.visual_document import EXPERT, WEIGHTS_FILE, WatchReport, write_document
@@ -51,7 +52,6 @@ from lookalike.rewards.visual_network import (
     save_visual_model,
 )
 
-HELD_OUT_SHARE = 0.15
 USUAL_DISTANCE = 0.13
 """How far recordings' frames are from own play of their game at most: 0.02 to 0.13 in six games (median of a
 recording's frames to the nearest own one). Between different games it is 0.46 and more, but for dodgeball
@@ -163,7 +163,7 @@ class EmbeddedVisualExpert:
         clock = find_clock(watched, own)
         if clock.box is not None:
             watched, own = _without(watched, clock), _without(own, clock)
-        held_out = _held_out(len(watched))
+        held_out = held_out_plays(len(watched))
         shown = [p for p in range(len(watched)) if p not in set(held_out)]
         learned = learn_actions(
             own,
@@ -171,16 +171,16 @@ class EmbeddedVisualExpert:
             seed=derive_seed(self.seed, "actions"),
             steps=self.effort.actions,
             batch=self.effort.batch,
-            recovered=(watched.only(shown), tried[_frames_of(watched, shown)]),
+            recovered=(watched.only(shown), tried[watched.indices_of(shown)]),
             progress=self._tell("learning what actions look like"),
         )
         labels = label_plays(learned.network, watched)
-        agreement, compared = _agreement(labels, tried, _frames_of(watched, held_out))
+        agreement, compared = agreement_with(labels, tried, watched.indices_of(held_out))
         is_tried = tried.any(axis=1)
         labels[is_tried] = tried[is_tried]
         progress = self._learn_progress(watched, own, held_out)
         for number in range(self.climbs):
-            longest = _longest(watched, self.effort.random_steps)
+            longest = usual_length(watched, self.effort.random_steps)
             climbed = self._climb(environment, progress, names, clock, number=number, longest=longest)
             own = together(climbed, own)  # in front: the last of own play are held out
             progress = self._learn_progress(watched, own, held_out)
@@ -226,7 +226,7 @@ class EmbeddedVisualExpert:
                 game,
                 seed=derive_seed(self.seed, "own play"),
                 steps=self.effort.random_steps,
-                longest=_longest(watched, self.effort.random_steps),
+                longest=usual_length(watched, self.effort.random_steps),
                 levels=levels,
                 progress=self._tell("playing at random"),
             )
@@ -236,7 +236,7 @@ class EmbeddedVisualExpert:
                 levels,
                 names,
                 most_steps=self.effort.tried_steps,
-                first=_held_out(len(watched)),
+                first=held_out_plays(len(watched)),
                 progress=self._tell("trying what was done"),
             )
             seen = see_ends(
@@ -350,34 +350,6 @@ class EmbeddedVisualExpert:
             return None
         told = self.progress
         return lambda fraction: told(fraction, 1.0, what)
-
-
-def _frames_of(plays: Plays, which: Sequence[int]) -> NDArray[np.int64]:
-    """Return the indices of all frames of some plays."""
-    return np.concatenate(
-        [np.zeros(0, np.int64), *(np.arange(plays.starts[p], plays.stops[p]) for p in which)]
-    )
-
-
-def _agreement(labels: Floats, tried: Floats, frames: NDArray[np.int64]) -> tuple[float | None, int]:
-    """Compare the network's labels with those by trying, on steps where not all actions do the same."""
-    found = tried[frames] > 0
-    telling = found.any(axis=1) & ~found.all(axis=1)
-    if not telling.any():
-        return None, 0
-    named = labels[frames].argmax(axis=1)
-    right = found[np.arange(len(frames)), named][telling]
-    return float(right.mean()), int(telling.sum())
-
-
-def _longest(watched: Plays, steps: int) -> int:
-    """Return how long own plays are: like recordings, but never so long that there are only a few plays."""
-    return max(40, min(int(np.quantile(watched.lengths, 0.9)), steps // 8))
-
-
-def _held_out(count: int) -> list[int]:
-    """Return which recordings are held out: about one in seven, the last ones; none of one or two."""
-    return list(range(count - max(1, round(HELD_OUT_SHARE * count)), count)) if count > 2 else []
 
 
 def _landmarks(own: Plays, game: Environment, levels: Sequence[int | None]) -> Floats:

@@ -107,6 +107,27 @@ def label_plays(network: Any, plays: Plays) -> Floats:
     return np.asarray(labels)
 
 
+def agreement_with(labels: Floats, tried: Floats, indices: NDArray[np.int64]) -> tuple[float | None, int]:
+    """Compare a network's labels with those by trying, on steps where not all actions do the same.
+
+    Args:
+        labels: What the network says, [F, actions].
+        tried: What ``visual_trying`` recovered, [F, actions], above 0 for each action that leads there.
+        indices: Frames that are compared.
+
+    Returns:
+        The share of those steps whose likeliest action is one that leads there, in [0, 1], ``None`` where
+        there are no such steps; and how many steps that is.
+    """
+    found = tried[indices] > 0
+    told = found.any(axis=1) & ~found.all(axis=1)
+    if not told.any():
+        return None, 0
+    named = labels[indices].argmax(axis=1)
+    right = found[np.arange(len(indices)), named][told]
+    return float(right.mean()), int(told.sum())
+
+
 def learn_policy(
     plays: Plays,
     labels: Floats,

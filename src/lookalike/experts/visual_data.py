@@ -28,6 +28,7 @@ from lookalike.rewards.visual_network import SIZE, fitted
 
 UNKNOWN = -1
 """In :attr:`Plays.actions`: nobody knows what was done on this frame."""
+HELD_OUT_SHARE = 0.15
 HELD_STEPS = 3.0
 """Mean steps for which random play holds an action: less gets nowhere in most games."""
 
@@ -83,6 +84,11 @@ class Plays:
             [bool(self.ended[p]) for p in which],
         )
 
+    def indices_of(self, which: Sequence[int]) -> NDArray[np.int64]:
+        """Return the indices of all frames of some of the plays."""
+        parts = [np.arange(self.starts[p], self.stops[p]) for p in which]
+        return np.concatenate([np.zeros(0, np.int64), *parts])
+
     def with_actions(self, actions: NDArray[np.int64]) -> Plays:
         """Return the same plays with other actions."""
         return Plays(self.frames, self.starts, self.stops, actions, self.ended)
@@ -102,6 +108,21 @@ def pack(
         np.concatenate([np.zeros(0, np.int64), *actions]),
         np.array(ended, bool),
     )
+
+
+def held_out_plays(count: int) -> list[int]:
+    """Return which recordings are held out: about one in seven, the last ones; none of one or two."""
+    return list(range(count - max(1, round(HELD_OUT_SHARE * count)), count)) if count > 2 else []
+
+
+def usual_length(watched: Plays, steps: int) -> int:
+    """Return how long own plays are: like recordings, but never so long that there are only a few plays.
+
+    Args:
+        watched: The recordings.
+        steps: Steps of own play in all.
+    """
+    return max(40, min(int(np.quantile(watched.lengths, 0.9)), steps // 8))
 
 
 def together(one: Plays, other: Plays) -> Plays:

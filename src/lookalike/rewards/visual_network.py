@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from lookalike.core.errors import CapabilityError, RewardModelError, UsageError
 
 FORMAT = "lookalike/visual-weights"
-VERSION = 3
+VERSION = 4
 SIZE = 64
 """Sides of the frames the networks see, in pixels."""
 MAX_FILE_BYTES = 64 << 20
@@ -56,11 +56,19 @@ _OUTPUTS: Mapping[str, int | None] = {
 }
 _DROPPED: Mapping[str, float] = {"policy": 0.2, "progress": 0.2}
 """Share of the features that training leaves out at random, in networks that recordings alone teach."""
-_COARSE = ((32, _PATCH, _PATCH, 0), (48, 3, 2, 1), (64, 3, 2, 1))
-_FINE = ((24, 4, 2, 1), (48, 3, 1, 1), (64, 3, 1, 1))
-"""Width, size, stride and padding of each convolution; fine ones keep the largest of every 2 x 2."""
-_FINELY: frozenset[str] = frozenset({"actions", "policy", "progress"})
-"""Networks that see what moves by less than a pixel: three times as much to compute."""
+_COARSE = ((32, _PATCH, _PATCH, 0, False), (48, 3, 2, 1, False), (64, 3, 2, 1, False))
+_FINE = ((24, 4, 2, 1, True), (48, 3, 1, 1, True), (64, 3, 1, 1, True))
+_ANYWHERE = ((24, 4, 2, 1, True), (48, 3, 1, 1, False), (64, 3, 1, 1, False))
+"""Width, size, stride and padding of each convolution, and whether it keeps the largest of every 2 x 2."""
+_LAYERS: Mapping[str, tuple[tuple[int, int, int, int, bool], ...]] = {
+    "progress": _FINE,  # what moves by less than a pixel is seen, for three times as much to compute
+    "actions": _ANYWHERE,
+    "policy": _FINE,
+    "preview": _COARSE,
+    "ends": _COARSE,
+}
+_WHEREVER: frozenset[str] = frozenset({"actions"})
+"""Networks that do not care where in the picture something is: they keep the largest of each feature."""
 _REPEATED = 1.0
 """Grey levels, of 256, below which two frames are the same one (a video changes them a little)."""
 _BLOCK = 4
@@ -92,7 +100,7 @@ def require_torch() -> Any:
 
 
 def build_network(name: str, actions: int) -> Any:
-    """Return an untrained network (a ``torch.nn.Sequential``) of about 0.2 million weights.
+    """Return an untrained network (a ``torch.nn.Sequential``) of at most 0.2 million weights.
 
     Batches are normalised after every convolution, which halves the updates that training needs; so
     everything that a loss compares has to go through the network in one batch. ``ends`` is trained on a few
@@ -109,16 +117,17 @@ def build_network(name: str, actions: int) -> Any:
         return nn.Sequential(nn.AvgPool2d(_BLOCK), nn.Flatten(), nn.Linear(3 * (SIZE // _BLOCK) ** 2, 1))
     layers: list[Any] = []
     before = 3 * len(VIEWS[name])
-    fine = name in _FINELY
-    for width, size, stride, padding in _FINE if fine else _COARSE:
+    for width, size, stride, padding, pooled in _LAYERS[name]:
         layers.append(nn.Conv2d(before, width, size, stride=stride, padding=padding, bias=name == "ends"))
         layers += [] if name == "ends" else [nn.BatchNorm2d(width)]
-        layers += [nn.ReLU(), nn.MaxPool2d(2)] if fine else [nn.ReLU()]
+        layers += [nn.ReLU(), nn.MaxPool2d(2)] if pooled else [nn.ReLU()]
         before = width
+    wherever = name in _WHEREVER
+    layers += [nn.AdaptiveMaxPool2d(1)] if wherever else []
     layers += [nn.Flatten(), nn.Dropout(_DROPPED[name])] if name in _DROPPED else [nn.Flatten()]
     return nn.Sequential(
         *layers,
-        nn.Linear(before * (SIZE // _PATCH // 4) ** 2, 128),
+        nn.Linear(before if wherever else before * (SIZE // _PATCH // 4) ** 2, 128),
         nn.ReLU(),
         nn.Linear(128, actions if outputs is None else outputs),
     ).to(memory_format=require_torch().channels_last)

@@ -1,0 +1,115 @@
+"""How often inverse dynamics name what was done in recordings that they were not learned from.
+
+The same steps as the visual expert's: recordings are cut into levels, the swarm plays at random, actions
+are recovered by trying, and the network learns from both, the last seventh of the levels left out. There, on
+all steps on which not all actions do the same, the action that it names is compared with those that lead to
+the next frame.
+
+``python -m benchmarks.visual_actions FOLDER [GAME ...]`` takes the recordings of an experiment's folder
+(``FOLDER/GAME/recordings/*.mp4``) and prints a line a game. As a benchmark, two games are recorded here.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+TARGET = 0.90
+_GAMES = ("coinrun", "maze")
+
+
+def measure() -> list[dict[str, Any]]:
+    """Return the share of actions that is named, as the mean over two games."""
+    from benchmarks.visual_clock import recorded
+    from lookalike.environments.procgen_engine import procgen_installed
+
+    if not procgen_installed():
+        return []
+    with tempfile.TemporaryDirectory() as folder:
+        rows = [measured(game, recorded(game, Path(folder) / game)) for game in _GAMES]
+    return [summary(rows)]
+
+
+def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the games' figures as one row."""
+    share = float(np.mean([row["agreement"] for row in rows]))
+    each = ", ".join(f"{row['game']} {row['agreement']:.2f} of {row['steps']}" for row in rows)
+    return {
+        "name": "visual_actions",
+        "value": round(share, 3),
+        "unit": "share of held-out actions named",
+        "target": TARGET,
+        "met": share >= TARGET,
+        "detail": f"mean of {len(rows)} games: {each}",
+    }
+
+
+def measured(game: str, videos: Sequence[Path]) -> dict[str, Any]:
+    """Learn what actions look like as the expert does, and compare."""
+    from lookalike.environments.procgen import Procgen
+    from lookalike.experts.visual import Effort
+    from lookalike.experts.visual_actions import agreement_with, label_plays, learn_actions
+    from lookalike.experts.visual_data import (
+        find_segments,
+        held_out_plays,
+        play_at_random,
+        usual_length,
+        watched_plays,
+    )
+    from lookalike.experts.visual_trying import recover_by_trying
+    from lookalike.recordings.visual_video import read_visual_video
+
+    effort = Effort()
+    demonstrations = [read_visual_video(video, actions=False, licence="CC0-1.0") for video in videos]
+    environment = Procgen(game)
+    try:
+        segments = find_segments(demonstrations, environment)
+        watched = watched_plays(demonstrations, segments)
+        levels = [segment.level for segment in segments]
+        longest = usual_length(watched, effort.random_steps)
+        own, names = play_at_random(
+            environment, seed=5, steps=effort.random_steps, longest=longest, levels=levels
+        )
+        held_out = held_out_plays(len(watched))
+        most = effort.tried_steps
+        tried = recover_by_trying(environment, watched, levels, names, most_steps=most, first=held_out)
+    finally:
+        environment.close()
+    shown = [play for play in range(len(watched)) if play not in set(held_out)]
+    learned = learn_actions(
+        own,
+        names,
+        seed=7,
+        steps=effort.actions,
+        batch=effort.batch,
+        recovered=(watched.only(shown), tried[watched.indices_of(shown)]),
+    )
+    labels = label_plays(learned.network, watched)
+    agreement, steps = agreement_with(labels, tried, watched.indices_of(held_out))
+    return {
+        "game": game,
+        "levels": len(watched),
+        "held_out": len(held_out),
+        "agreement": agreement if agreement is not None else float("nan"),
+        "steps": steps,
+        "random_play": learned.accuracy,
+        "tried": float(tried[watched.indices_of(shown)].any(axis=1).mean()),
+    }
+
+
+if __name__ == "__main__":
+    from lookalike.environments.procgen_games import known_games
+
+    found = []
+    for name in sys.argv[2:] or known_games():
+        recordings = sorted((Path(sys.argv[1]) / name / "recordings").glob("*.mp4"))
+        if recordings:
+            found.append(measured(name, recordings))
+            print(found[-1], flush=True)
+    if found:
+        print(summary(found))
