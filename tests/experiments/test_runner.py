@@ -46,6 +46,15 @@ def starts(out: Path) -> list[str]:
         return [str(e.episode) for e in log.events(NAME) if isinstance(e, EpisodeStarted)]
 
 
+def interrupted(run, out: Path, *, after: int) -> None:
+    def interrupt(done, total, note):
+        if done == after:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(out, progress=interrupt)
+
+
 def test_unknown_names_suggest_the_nearest():
     with pytest.raises(UnknownNameError, match="did you mean 'paper/colossal-cave'"):
         resolve("paper/colosal-cave")
@@ -75,14 +84,8 @@ def test_resolve_orders_goals_and_drops_repetitions():
 
 def test_a_stopped_run_goes_on_to_the_undisturbed_result(run, tmp_path):
     whole = run(tmp_path / "whole")
-
-    def interrupt(done, total, note):
-        if done == 5:
-            raise KeyboardInterrupt
-
     out = tmp_path / "stopped"
-    with pytest.raises(KeyboardInterrupt):
-        run(out, progress=interrupt)
+    interrupted(run, out, after=5)
     assert len(starts(out)) == 5
     with EventLog(out / "events.sqlite") as log:
         assert log.runs()[0].status == "stopped"
@@ -97,14 +100,8 @@ def test_a_stopped_run_goes_on_to_the_undisturbed_result(run, tmp_path):
 def test_a_run_goes_on_from_its_log_alone(run, tmp_path):
     """`runs resume` knows neither the experiment's arguments nor where the reward model came from."""
     whole = run(tmp_path / "whole")
-
-    def interrupt(done, total, note):
-        if done == 7:
-            raise KeyboardInterrupt
-
     out = tmp_path / "stopped"
-    with pytest.raises(KeyboardInterrupt):
-        run(out, progress=interrupt)
+    interrupted(run, out, after=7)
     resumed = resume_run(NAME, store=str(out))
     assert without_times(resumed) == without_times(whole)
     assert len(starts(out)) == len(set(starts(out))) == 12
@@ -114,13 +111,8 @@ def test_a_run_goes_on_from_its_log_alone(run, tmp_path):
 
 
 def test_a_stopped_run_is_reported_as_far_as_it_got(run, tmp_path):
-    def interrupt(done, total, note):
-        if done == 7:
-            raise KeyboardInterrupt
-
     out = tmp_path / "stopped"
-    with pytest.raises(KeyboardInterrupt):
-        run(out, progress=interrupt)
+    interrupted(run, out, after=7)
     before = starts(out)
     so_far = report_run(NAME, store=str(out))
     assert not so_far.complete
