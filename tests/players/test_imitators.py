@@ -171,6 +171,56 @@ def test_where_recordings_stop_while_the_game_goes_on_members_stay_in_it():
     game.close()
 
 
+@needs_visual
+@pytest.mark.parametrize(("further", "good"), [(1.0, True), (0.3, False)])
+def test_a_good_end_is_one_where_end_score_and_progress_agree(further: float, good: bool):
+    _, ((surplus, end), *_) = ends_in_maze(further=further)
+    assert (surplus >= 0) == good
+    assert end.potential == pytest.approx(further)
+
+
+@needs_visual
+@pytest.mark.parametrize(("forced", "good"), [(1.0, True), (0.2, True), (0.1, False)])
+def test_an_end_that_more_actions_come_to_than_in_recordings_is_doubted(forced: float, good: bool):
+    _, ends = ends_in_maze(further=1.0, forced=forced)
+    assert {surplus >= 0 for surplus, _ in ends} == {good}
+
+
+@needs_visual
+def test_of_good_ends_the_earlier_one_is_worth_more():
+    from dataclasses import replace
+
+    members, ((surplus, end), *_) = ends_in_maze(further=1.0)
+    late = replace(end, age=end.age + 40)
+    assert members.worth((surplus, end)) > members.worth((surplus, late))
+
+
+def ends_in_maze(*, further: float, forced: float = 1.0):
+    """Go on at random from a maze's beginning until it ends; one of its five actions ends it there."""
+    from dataclasses import replace
+
+    from lookalike.environments.batch import make_environment_batch
+    from lookalike.players.lookahead import LookaheadPlayer, LookaheadSettings, _Members
+
+    told = model(end=4.0)
+    told.networks["progress"][-1].bias.data[0] = further
+    told.calibration = replace(told.calibration, end_forced=forced)
+    copies = make_environment_batch("procgen:maze", 8, isolated=False)
+    settings = LookaheadSettings(chance=0.8, haste=0.0)
+    player = LookaheadPlayer(told, copies, level=203, settings=settings)
+    player.start_episode(seed=0)
+    members = _Members(told, copies, settings, 0)
+    front, found = [player._at] * 8, []
+    for _ in range(200):
+        reached, ends = members.go_on(front, 1_000)
+        found += ends
+        front = [new or player._at for new in reached]
+        if found:
+            break
+    copies.close()
+    return members, found
+
+
 def test_an_environment_that_cannot_go_back_is_refused():
     from lookalike.players.lookahead import LookaheadPlayer
 

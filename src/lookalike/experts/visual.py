@@ -87,7 +87,7 @@ class Effort:
     preview: int = 80
     batch: int = 96
     ends: int = 300
-    end_steps: int = 16_000
+    end_steps: int = 60_000
 
     def times(self, factor: float) -> Effort:
         """Return more, or less, of everything but the batch."""
@@ -191,6 +191,7 @@ class EmbeddedVisualExpert:
             networks["ends"] = ends.network
         if math.isfinite(ends.threshold):
             calibration = replace(calibration, end_threshold=ends.threshold)
+        calibration = replace(calibration, end_forced=ends.forced)
         model = VisualModel(environment, names, networks, calibration, clock.mask, landmarks)
         self._learn_to_play(model, watched, own, labels)
         folder.mkdir(parents=True, exist_ok=True)

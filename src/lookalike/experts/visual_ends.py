@@ -40,7 +40,7 @@ _LONGEST, _HELD_STEPS = 14, 4.0
 _EVERY, _PLAYS = 6, 24
 SURE = 0.95
 """Probability that the network is to give good ends, so that a few levels do not make it surer than that."""
-_WAYS = 0.3
+_WAYS, _FREE = 0.3, 0.75
 LEAST_BAD = 2
 """Bad ends beside the recordings' paths from which on the game is one that can end badly."""
 
@@ -55,12 +55,14 @@ class SeenEnds:
         recording: Which recording's path each was found on, [P].
         over: Share of the followed recordings whose last step ends the game; ``None`` where none could be
             followed to its end.
+        forced: Of each recording whose last step ends the game, the share of actions that would have.
     """
 
     plays: Plays
     good: NDArray[np.bool_]
     recording: NDArray[np.int64]
     over: float | None
+    forced: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,8 @@ class LearnedEnds:
         good: Good ends seen.
         bad: Bad ends seen.
         over: As in :class:`SeenEnds`.
+        forced: Share of actions that end the game where three in four recordings end, or less: recordings go
+            where they end, and what ends it whatever is done is another end. 1 where that tells nothing.
     """
 
     network: Any
@@ -83,6 +87,7 @@ class LearnedEnds:
     good: int
     bad: int
     over: float | None
+    forced: float = 1.0
 
 
 def see_ends(
@@ -132,6 +137,7 @@ def see_ends(
         np.array(looked.good, bool),
         np.array(looked.recording, np.int64),
         float(np.mean(looked.over)) if looked.over else None,
+        tuple(looked.forced),
     )
 
 
@@ -144,6 +150,7 @@ class _Looked:
         self.good: list[bool] = []
         self.recording: list[int] = []
         self.over: list[bool] = []
+        self.forced: list[float] = []
 
     def along(self, number: int, level: int, labels: Floats, *, most: int) -> None:
         """Go along one recording, and leave its path here and there."""
@@ -154,10 +161,12 @@ class _Looked:
         if not over or len(path) != len(labels) + 1:
             return
         self._keep(np.stack(path[-3:]), number, good=True)
+        self.forced.append(self._share(states[-1]))
         done, length = 0, len(labels)
         near = [step for step in range(max(0, length - NEAR), length) for _ in range(4)]
         far = [step for step in range(0, length - NEAR, _EVERY) for _ in range(3)]
-        for step in near + far:
+        steps = np.array(near + far)
+        for step in steps[self._draw.permutation(len(steps))].tolist():  # a small share shows both kinds
             if done >= most:
                 return
             left = length - step
@@ -194,6 +203,14 @@ class _Looked:
             if over:
                 break
         return path, states, over
+
+    def _share(self, state: bytes) -> float:
+        """Return the share of actions that end the game at once."""
+        over = []
+        for name in self._names:
+            self._game.restore(state)
+            over.append(self._game.step(name).terminated)
+        return float(np.mean(over))
 
     def _leave(self, state: bytes, frame: Frames, number: int, limit: int, *, good: bool) -> int:
         """Play at random from a state; keep what is seen where that ends the game."""
@@ -276,7 +293,8 @@ def learn_ends(
         scores = network(feeds[0](ends, vary=False))[:, 0].numpy()
     tested = is_held if (seen.good & is_held).any() else ~is_held
     fine, poor = scores[tested & seen.good], scores[tested & ~seen.good]
-    return LearnedEnds(network, _threshold(fine), _auc(fine, poor), good, bad, seen.over)
+    forced = float(np.quantile(seen.forced, _FREE)) if seen.forced else 1.0
+    return LearnedEnds(network, _threshold(fine), _auc(fine, poor), good, bad, seen.over, forced)
 
 
 def _threshold(good: Floats) -> float:

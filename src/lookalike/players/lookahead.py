@@ -8,9 +8,10 @@ ended well is judged by the learned end score, and what ends otherwise is given 
 Where recordings end with the game, there is a place to reach: every place that was found is kept, and the
 members go on from where it is promising and new, until one comes to a good end (after Ecoffet et al., First
 return, then explore, arXiv 2004.12919). Where recordings stop while the game goes on, what counts is to stay
-in it and to get further: the members go forward in step, those that fell are replaced by others, and only
-the first part of the best way is played before they look ahead again. Players that have this help say so in
-their handicaps, and :attr:`LookaheadPlayer.interactions` counts what they tried.
+in it and to get further: the members play on side by side, those that fell are replaced by others, and the
+first part of the best way is played before they look ahead again. They are seldom chosen by how far they
+are: what counts there shows late, and members that all come from one have only its luck. Players that have
+this help say so in their handicaps, and :attr:`LookaheadPlayer.interactions` counts what they tried.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,8 +45,11 @@ class LookaheadSettings:
         longest: How many times as long as recordings an imitator plays on before it begins again.
         soon: Share of the steps that recordings take before which an end is doubted.
         haste: What is taken off the end score of one that comes at once.
+        halfway: Learned potential below which an end is no good one, whatever its end score.
+        agreed: End score that a potential of one more is worth: the lower of the two words counts.
         doubt: By how much an end's score may be below that of a good one, where no better one was found.
         further: What the learned potential counts beside the end score where ends are compared.
+        late: What is taken off there for as many steps as recordings take.
         stretch: Steps a member goes on before it is judged.
         temperatures: The members', in turn.
         chance: Share of stretches in which one drawn action is held instead of imitating.
@@ -52,27 +57,33 @@ class LookaheadSettings:
         depth: What being as many steps from the beginning as recordings take is worth.
         tried: What is taken off a place's promise each time a member went on from it.
         ahead: Stretches to look ahead where there is no place to reach.
-        played: Stretches of them that are played before looking ahead again.
-        choosiness: How much the better of the members that go forward in step are preferred: one is this
+        played: Stretches of them that are played before looking ahead again; half of the way where all
+            members fell before they were as far ahead.
+        choosiness: How much the better of the members that play on side by side are preferred: one is this
             power of e as likely to be gone on from for every standard deviation of their potentials.
+        sifted: Stretches after which all of them, not only those that fell, go on from drawn places.
     """
 
-    steps: int = 20_000
+    steps: int = 40_000
     look_on: int = 5_000
     longest: float = 1.5
     soon: float = 0.25
     haste: float = 3.0
+    halfway: float = 0.5
+    agreed: float = 3.0
     doubt: float = 1.5
     further: float = 1.0
+    late: float = 0.5
     stretch: int = 4
     temperatures: tuple[float, ...] = (0.2, 0.6, 1.0, 1.4)
     chance: float = 0.3
     novelty: float = 0.5
     depth: float = 0.1
     tried: float = 0.08
-    ahead: int = 8
-    played: int = 4
+    ahead: int = 64
+    played: int = 48
     choosiness: float = 1.0
+    sifted: int = 8
 
 
 @dataclass(eq=False)
@@ -240,30 +251,41 @@ def _reach(members: _Members, root: _Place, most: int) -> _Found:
                 archive.add(child)
     likely = [end for end in ends if end[0] >= -settings.doubt]
     if likely:
-        return _Found(max(likely, key=lambda end: end[0] + settings.further * end[1].potential)[1], True)
+        return _Found(max(likely, key=members.worth)[1], True)
     return _Found(archive.best())
 
 
 def _forward(members: _Members, root: _Place, most: int) -> _Found:
-    """Let the members go forward in step, and return the first part of the best way."""
+    """Let the members play on side by side, and return the first part of the best way.
+
+    Who falls goes on from where another one is. Where all fell, they begin again further back, each time
+    twice as far until they come further than before.
+    """
     settings = members.settings
-    fronts, deepest = [[root]], [[root]]
-    for _ in range(4 * settings.ahead):
+    fronts, deepest, back = [[root] * members.size], [[root]], 1
+    for _ in range(2 * settings.ahead):
         if len(fronts) > settings.ahead or all(place.steps >= most for place in fronts[-1]):
             break
-        chosen = members.draw([place for place in fronts[-1] if place.steps < most])
-        reached, ends = members.go_on(chosen, most)
+        reached, ends = members.go_on(fronts[-1], most)
         children = [child for child in reached if child is not None]
         surplus, end = max(ends, key=_score, default=(-1.0, root))
         if surplus >= 0:
             return _Found(end, True)
-        if children:
-            fronts.append(children)
-            deepest = list(fronts) if len(fronts) > len(deepest) else deepest
-        elif len(fronts) > 1:
-            fronts.pop()  # all fell: the places before were hopeless
+        if not children:
+            fronts = fronts[: max(1, len(fronts) - back)]
+            back *= 2
+            continue
+        if len(fronts) % settings.sifted == 0:
+            front = members.draw(children, members.size)
+        else:
+            others = iter(members.draw(children, reached.count(None)))
+            front = [child if child is not None else next(others) for child in reached]
+        fronts.append(front)
+        if len(fronts) > len(deepest):
+            deepest, back = list(fronts), 1
     line = max(deepest[-1], key=lambda place: place.potential).line()
-    return _Found(line[min(settings.played, len(line) - 1)])
+    sure = settings.played if len(deepest) > settings.ahead or line[-1].steps >= most else len(line) // 2
+    return _Found(line[min(max(1, sure), len(line) - 1)])
 
 
 def _score(end: tuple[float, _Place]) -> float:
@@ -340,12 +362,12 @@ class _Members:
         self.usual_steps = max(model.calibration.most_steps, 1.0)
         self.played = 0
 
-    def draw(self, front: Sequence[_Place]) -> list[_Place]:
-        """Return a place for every copy, the further ones more often."""
+    def draw(self, front: Sequence[_Place], count: int) -> list[_Place]:
+        """Return places to go on from, the further ones more often."""
         potential = np.array([place.potential for place in front])
         ranked = (potential - potential.max()) / max(float(potential.std()), _LEAST_SPREAD)
         weight = np.exp(self.settings.choosiness * ranked)
-        chosen = [front[n] for n in self._draw.choice(len(front), self.size, p=weight / weight.sum())]
+        chosen = [front[n] for n in self._draw.choice(len(front), count, p=weight / weight.sum())]
         for place in chosen:
             place.tried += 1
         return chosen
@@ -427,12 +449,41 @@ class _Members:
                 place.age + len(taken[member]),
             )
             if over[member]:
-                above = float(surplus[member]) - self._haste(child)
+                above = min(float(surplus[member]), self._ahead(child)) - self._haste(child)
+                if above >= -self.settings.doubt and self._forced(child):
+                    above -= 2 * self.settings.doubt + max(above, 0.0)
                 place.fell += above < 0
                 ends.append((above, child))
             else:
                 reached[member] = child
         return reached, ends
+
+    def worth(self, end: tuple[float, _Place]) -> float:
+        """Return what ends are compared by: the longer it took, the less the networks have seen the like."""
+        settings, place = self.settings, end[1]
+        late = settings.late * place.age / self.usual_steps
+        return end[0] + settings.further * place.potential - late
+
+    def _ahead(self, end: _Place) -> float:
+        """Return what learned progress says of an end, in end score: good ones are more than half-way."""
+        return self.settings.agreed * (end.potential - self.settings.halfway)
+
+    def _forced(self, end: _Place) -> bool:
+        """Return whether more of the actions would have ended the game than where recordings end."""
+        names, most = self._model.actions, self._model.calibration.end_forced
+        if most >= 1 or end.parent is None:
+            return False
+        over = 0
+        for first in range(0, len(names), self.size):
+            last = names[first : first + self.size]
+            rest: list[Any] = [None] * (self.size - len(last))
+            self._copies.restore_many([*[end.parent.saved] * len(last), *rest])
+            for action in end.actions[:-1]:
+                self._copies.step_many([*[action] * len(last), *rest])
+            results = self._copies.step_many([*last, *rest])
+            self.played += len(end.actions) * len(last)
+            over += sum(result is not None and result.terminated for result in results)
+        return over > most * len(names) + _LEAST_SPREAD
 
     def _haste(self, end: _Place) -> float:
         """Return what is taken off an end that comes much sooner than recordings end."""

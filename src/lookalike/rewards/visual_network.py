@@ -175,6 +175,8 @@ class Calibration:
         end_threshold: End score that nine in ten of the recordings' ends reach.
         most_steps: Most steps from a recording's beginning to its end: the scale of ``steps_left``.
         typical_distance: How far frames of one game usually are from each other; the unit of distances.
+        end_forced: Largest share of the actions that would have ended the game, in that step, where it came
+            to an end like the recordings'; 1 where nothing is known.
     """
 
     start: float = 0.0
@@ -182,6 +184,7 @@ class Calibration:
     end_threshold: float = 0.0
     most_steps: float = 100.0
     typical_distance: float = 1.0
+    end_forced: float = 1.0
 
 
 @dataclass(frozen=True)
