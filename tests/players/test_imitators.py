@@ -200,7 +200,8 @@ def ends_in_maze(*, further: float, forced: float = 1.0):
     from dataclasses import replace
 
     from lookalike.environments.batch import make_environment_batch
-    from lookalike.players.lookahead import LookaheadPlayer, LookaheadSettings, _Members
+    from lookalike.players.lookahead import LookaheadPlayer, LookaheadSettings
+    from lookalike.players.lookahead_members import Members
 
     told = model(end=4.0)
     told.networks["progress"][-1].bias.data[0] = further
@@ -209,7 +210,7 @@ def ends_in_maze(*, further: float, forced: float = 1.0):
     settings = LookaheadSettings(chance=0.8, haste=0.0)
     player = LookaheadPlayer(told, copies, level=203, settings=settings)
     player.start_episode(seed=0)
-    members = _Members(told, copies, settings, 0)
+    members = Members(told, copies, settings, 0)
     front, found = [player._at] * 8, []
     for _ in range(200):
         reached, ends = members.go_on(front, 1_000)
