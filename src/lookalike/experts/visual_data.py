@@ -38,6 +38,10 @@ blur the pictures at a cut, but keep such means (at most 2.1 in three games; oth
 _SAME = 0.5
 LEAST_JUMP = 3.0
 """Grey levels, of 256, by which a picture differs at least from the one before where another level begins."""
+LEAST_SPIKE = 1.3
+"""How many times as much as the pictures around it, at the median: where all moves all the time, some picture
+of a play looks like another level's beginning (in starpilot, at most 1.23 times where no level begins)."""
+_AROUND = 12
 
 
 @dataclass(frozen=True)
@@ -229,7 +233,13 @@ def _jumps(film: NDArray[np.uint8]) -> NDArray[np.int64]:
         np.abs(film[a : a + 257][1:].astype(np.int16) - film[a : a + 257][:-1]).mean(axis=(1, 2, 3))
         for a in range(0, len(film) - 1, 256)
     ]
-    return np.asarray(np.nonzero(np.concatenate([[0.0], *apart]) >= LEAST_JUMP)[0])
+    change = np.concatenate([np.zeros(0), *apart])
+    found = [
+        at
+        for at in np.nonzero(change >= LEAST_JUMP)[0].tolist()
+        if change[at] >= LEAST_SPIKE * np.median(change[max(0, at - _AROUND) : at + _AROUND + 1])
+    ]
+    return np.array(found, np.int64) + 1
 
 
 class _Beginnings:
