@@ -188,6 +188,26 @@ def test_a_clock_over_recordings_is_found_and_nothing_else_is(game):
     assert find_clock(with_clock(watched), with_clock(own)).in_own_play
 
 
+def test_what_stands_still_over_recordings_of_many_levels_is_masked_as_well(game):
+    watched, _ = play_at_random(game, seed=1, steps=500, longest=50)
+    own, _ = play_at_random(game, seed=0, steps=500, longest=50)
+    found = find_clock(with_logo(watched), own)
+    assert found.mask[41:49, 51:59].all()
+    assert found.box == (49, 39, 61, 51)  # and what is beside it, which a video blurs
+    assert found.pixels == 0
+    assert "64 stand still in the recordings" in found.sentence()
+    assert find_clock(with_logo(watched), with_logo(own)).box is None, "the game shows it as well"
+    one_level = watched.only([0] * 12)
+    assert find_clock(one_level, own).box is None, "a level's background stands still"
+
+
+def with_logo(plays: Plays) -> Plays:
+    """Draw something that stands still over plays, where nothing of the game stands still."""
+    frames = plays.frames.copy()
+    frames[:, 41:49, 51:59] = (250, 10, 160)
+    return replace(plays, frames=frames)
+
+
 def test_nothing_is_called_a_clock_in_a_few_recordings(silent, game):
     own, _ = play_at_random(game, seed=0, steps=100, longest=50)
     assert find_clock(with_clock(watched_plays(silent)), own).box is None

@@ -6,7 +6,9 @@ rises in good and bad play alike, so a network that ranks frames by time would n
 
 A clock that is drawn over the recordings alone (a speed-runner's timer) is found in them alone; one that the
 game itself shows is found in the swarm's own play as well. The first must be masked because own play shows
-nothing there at all, which would give every recording away.
+nothing there at all, which would give every recording away. So does whatever else is drawn over recordings
+and stands still: a clock's frame and first figures, a logo. It is the same in recordings of different levels
+while own play shows something else there, and is masked too.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike.experts.visual_data import Plays
+from lookalike.experts.visual_data import LEAST_JUMP, Plays
 from lookalike.rewards.visual_network import SIZE
 
 LEAST_PLAYS = 6
@@ -27,36 +29,47 @@ SHARE = 0.7
 """Share of a pixel's variance that time must explain."""
 MOST_MASKED = 0.25
 """Share of the picture beyond which it is no clock but the game itself that moves with time."""
+STILL = 0.99
+"""Share of the recordings' frames in which a pixel that stands still is as it usually is."""
+OTHERWISE = 0.4
+"""Share of own play's frames, at least, in which it is another one where it was drawn over the recordings."""
+_SLACK, _APART = 8.0, 12.0
+"""Grey levels, of 256, within which a video shows the same, and beyond which it is something else."""
+_SAMPLE = 1_500
 _GRID = 48
 _GROWN = 2
 
 
 @dataclass(frozen=True)
 class Clock:
-    """Pixels that tell the time.
+    """Pixels that tell the time, and what else is drawn over the recordings.
 
     Attributes:
         mask: bool [64, 64]; they and their neighbours.
-        pixels: How many were found, before the neighbours.
+        pixels: How many tell the time, before the neighbours.
         box: Left, top, right, bottom of the mask in pixels of 64, the last two exclusive; ``None`` where
             nothing was found.
         in_own_play: The swarm's own play shows the clock as well: it belongs to the game.
+        still: How many stand still in the recordings alone.
     """
 
     mask: NDArray[np.bool_]
     pixels: int
     box: tuple[int, int, int, int] | None
     in_own_play: bool
+    still: int = 0
 
     def sentence(self) -> str:
         """Return what was found, in words."""
         if self.box is None:
             return "No pixels were found that tell the time."
         whose = "the game's own" if self.in_own_play else "drawn over the recordings"
+        found = [f"{self.pixels} of {SIZE * SIZE} pixels tell the time ({whose})"] if self.pixels else []
+        found += [f"{self.still} stand still in the recordings and not in own play"] if self.still else []
         left, top, right, bottom = self.box
         return (
-            f"{self.pixels} of {SIZE * SIZE} pixels tell the time ({whose}), within columns {left} to "
-            f"{right - 1} and rows {top} to {bottom - 1} of 64; they are masked."
+            f"{', '.join(found)}, within columns {left} to {right - 1} and rows {top} to {bottom - 1} of "
+            f"{SIZE}; they are masked."
         )
 
 
@@ -67,18 +80,56 @@ def find_clock(watched: Plays, own: Plays) -> Clock:
         watched: Recordings; with fewer than six, nothing can be told.
         own: Own random play.
     """
-    explained = time_explains(watched)
-    if explained is None:
+    moving = _if_few(time_explains(watched))
+    still = _if_few(stands_still(watched, own))
+    found = moving | still
+    if not found.any():
         return _nothing()
-    found = explained
-    if found.mean() > MOST_MASKED or not found.any():
-        return _nothing()
-    own_explained = time_explains(own)
-    shared = own_explained is not None and float(own_explained[found].mean()) > 0.5
+    own_explained = time_explains(own) if moving.any() else None
+    shared = own_explained is not None and float(own_explained[moving].mean()) > 0.5
     mask = _grown(found)
     rows, columns = np.nonzero(mask)
     box = (int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1)
-    return Clock(mask, int(found.sum()), box, shared)
+    return Clock(mask, int(moving.sum()), box, shared, int((still & ~moving).sum()))
+
+
+def stands_still(watched: Plays, own: Plays) -> NDArray[np.bool_] | None:
+    """Return bool [64, 64]: pixels that are the same in recordings of different levels, and not in own play.
+
+    ``None`` where fewer than six recordings begin differently: a level's background stands still as well.
+    """
+    if not len(own.frames) or not _begin_differently(watched):
+        return None
+    shown, others = _some(watched), _some(own)
+    usual = np.median(shown, axis=0)
+    same = (np.abs(shown - usual) <= _SLACK).mean(axis=0) >= STILL
+    return np.asarray(same & ((np.abs(others - usual) > _APART).mean(axis=0) >= OTHERWISE))
+
+
+def _begin_differently(plays: Plays) -> bool:
+    """Return whether at least six of the plays have beginnings that differ from each other."""
+    different: list[NDArray[np.int16]] = []
+    for start in plays.starts.tolist():
+        frame = plays.frames[start].astype(np.int16)
+        if all(np.abs(frame - other).mean() >= LEAST_JUMP for other in different):
+            different.append(frame)
+        if len(different) == LEAST_PLAYS:
+            return True
+    return False
+
+
+def _some(plays: Plays) -> NDArray[np.float32]:
+    """Return the grey of frames spread over plays, [N, 64, 64]."""
+    count = len(plays.frames)
+    spread = np.unique(np.linspace(0, count - 1, min(_SAMPLE, count)).astype(np.int64))
+    return np.asarray(plays.frames[spread].mean(axis=3, dtype=np.float32))
+
+
+def _if_few(found: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
+    """Return what was found, or nothing where it is too much of the picture to be drawn over it."""
+    if found is None or found.mean() > MOST_MASKED:
+        return np.zeros((SIZE, SIZE), bool)
+    return found
 
 
 def time_explains(plays: Plays) -> NDArray[np.bool_] | None:
