@@ -71,10 +71,12 @@ def test_verify_reads_what_nothing_else_can_open(call, folder: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     whole = path.read_bytes()
-    path.write_bytes(whole[: len(whole) * 2 // 3])
-    broken = call("runs", "verify", "runs/cave")
-    assert broken.exit_code == 2
-    assert "remedy:" in broken.output
+    page = 4096
+    for cut in (len(whole) * 2 // 3, *(page * number + 1365 for number in range(4, len(whole) // page))):
+        path.write_bytes(whole[:cut])
+        broken = call("runs", "verify", "runs/cave")
+        assert broken.exit_code == 2, f"cut at {cut}: {broken.output}"
+        assert "remedy:" in broken.output
 
 
 def test_export_writes_says_what_is_lost_and_refuses_what_is_there(call, folder: Path) -> None:
