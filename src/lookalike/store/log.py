@@ -334,8 +334,7 @@ class EventLog:
         Raises:
             StoreError: There is no such run.
         """
-        self._require(run_id)
-        return verify_run(self._database, run_id, files)
+        return verify_run(self._database, run_id, self._require(run_id), files)
 
     def delete_run(self, run_id: str) -> int:
         """Remove a run and its events; its files go with the next :meth:`collect_garbage`.

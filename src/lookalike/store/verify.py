@@ -123,25 +123,27 @@ def verify_store(
         database = open_damaged(place)
     with database:
         try:
-            found = database.rows("SELECT run_id FROM runs ORDER BY created_at, run_id")
+            found = database.rows("SELECT run_id, run FROM runs ORDER BY created_at, run_id")
         except StoreError:
             # The index of names is gone; the rows may still be there.
-            found = database.rows("SELECT run_id FROM runs NOT INDEXED")
-        known = [name for (name,) in found]
+            found = database.rows("SELECT run_id, run FROM runs NOT INDEXED")
+        known = {name: int(run) for name, run in found}
         if run_id is not None and run_id not in known:
             raise StoreError(
                 f"There is no run {run_id!r} in this store.",
                 got=database.shown,
                 expected=f"one of: {', '.join(known)}" if known else "a store with runs in it",
             )
-        return [verify_run(database, name, files) for name in known if run_id in (None, name)]
+        # By its number from here on: the index of names may know of no run any more.
+        wanted = known if run_id is None else {run_id: known[run_id]}
+        return [verify_run(database, name, run, files) for name, run in wanted.items()]
 
 
-def verify_run(database: Database, run_id: str, files: FileStore | None) -> VerifyReport:
-    """Check one run; see :meth:`EventLog.verify`."""
+def verify_run(database: Database, run_id: str, run: int, files: FileStore | None) -> VerifyReport:
+    """Check one run, of that name and number; see :meth:`EventLog.verify`."""
     pages = database.check()
     try:
-        check = _begin(database, run_id)
+        check = _begin(database, run_id, run)
         for found in pages:
             check.say(f"the database is damaged (this run may or may not be touched): {found}")
         chain, next_seq = _read_events(check)
@@ -155,14 +157,7 @@ def verify_run(database: Database, run_id: str, files: FileStore | None) -> Veri
     return VerifyReport(run_id, check.events, checked, tuple(check.problems))
 
 
-def _begin(database: Database, run_id: str) -> _Check:
-    wanted = "SELECT run FROM runs{} WHERE run_id = :run_id"
-    # A file that was cut off in the index of names ends in zeros there: the index then knows of no run.
-    found = database.rows(wanted.format(""), run_id=run_id)
-    found = found or database.rows(wanted.format(" NOT INDEXED"), run_id=run_id)
-    if not found:
-        raise StoreError("The run cannot be found any more.", got=f"no row of {run_id!r} can be read")
-    run = int(found[0][0])
+def _begin(database: Database, run_id: str, run: int) -> _Check:
     query = "SELECT id, name FROM episodes WHERE id >= :start AND id < :end"
     check = _Check(database, run_id, run, None)
     try:
