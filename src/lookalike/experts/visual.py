@@ -29,6 +29,7 @@ from lookalike.experts.visual_data import (
     find_segments,
     held_out_plays,
     play_at_random,
+    spread,
     together,
     usual_length,
     watched_plays,
@@ -60,7 +61,7 @@ FARTHEST = 3.0
 """In that unit, the distance beyond which recordings are another game's."""
 SURE = 0.5
 """Probability from which an action counts as recovered where one action is wanted."""
-_LANDMARKS = 600
+_LANDMARKS, _PROBES = 600, 400
 
 
 @dataclass(frozen=True)
@@ -355,8 +356,7 @@ class EmbeddedVisualExpert:
 
 def _landmarks(own: Plays, game: Environment, levels: Sequence[int | None]) -> Floats:
     """Return descriptors of frames spread over own play, and of the levels' beginnings: no play sees all."""
-    chosen = np.unique(np.linspace(0, len(own.frames) - 1, _LANDMARKS).astype(np.int64))
-    seen = [own.frames[chosen]]
+    seen = [own.frames[spread(len(own.frames), _LANDMARKS)]]
     for level in sorted({level for level in levels if level is not None}):
         frame = game.reset(seed=level).frame
         if frame is not None:
@@ -370,7 +370,7 @@ def _distance(watched: Plays, landmarks: Floats, environment: str, *, refused: b
     Recordings that begin as this game's levels do are this game's, however far they go where own play does
     not get: in ninja most of a level looks unlike what random play sees of it.
     """
-    probes = watched.frames[np.unique(np.linspace(0, len(watched.frames) - 1, 400).astype(np.int64))]
+    probes = watched.frames[spread(len(watched.frames), _PROBES)]
     distance = float(np.median(nearest(describe(probes), landmarks))) / USUAL_DISTANCE
     if refused and distance > FARTHEST:
         raise RecordingError(

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike.experts.visual_data import LEAST_JUMP, Plays
+from lookalike.experts.visual_data import LEAST_JUMP, Plays, spread
 from lookalike.rewards.visual_network import SIZE
 
 LEAST_PLAYS = 6
@@ -100,7 +100,10 @@ def stands_still(watched: Plays, own: Plays) -> NDArray[np.bool_] | None:
     """
     if not len(own.frames) or not _begin_differently(watched):
         return None
-    shown, others = _some(watched), _some(own)
+    shown, others = (
+        plays.frames[spread(len(plays.frames), _SAMPLE)].mean(axis=3, dtype=np.float32)
+        for plays in (watched, own)
+    )
     usual = np.median(shown, axis=0)
     same = (np.abs(shown - usual) <= _SLACK).mean(axis=0) >= STILL
     return np.asarray(same & ((np.abs(others - usual) > _APART).mean(axis=0) >= OTHERWISE))
@@ -116,13 +119,6 @@ def _begin_differently(plays: Plays) -> bool:
         if len(different) == LEAST_PLAYS:
             return True
     return False
-
-
-def _some(plays: Plays) -> NDArray[np.float32]:
-    """Return the grey of frames spread over plays, [N, 64, 64]."""
-    count = len(plays.frames)
-    spread = np.unique(np.linspace(0, count - 1, min(_SAMPLE, count)).astype(np.int64))
-    return np.asarray(plays.frames[spread].mean(axis=3, dtype=np.float32))
 
 
 def _if_few(found: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
@@ -141,7 +137,7 @@ def time_explains(plays: Plays) -> NDArray[np.bool_] | None:
     long = [p for p in range(len(plays)) if plays.lengths[p] >= length][:_GRID]
     if len(long) < LEAST_PLAYS or length < 8:
         return None
-    times = np.unique(np.linspace(0, length - 1, _GRID).astype(np.int64))
+    times = spread(length, _GRID)
     seen = np.stack([plays.frames[plays.starts[p] + times].mean(axis=3) for p in long])  # [P, T, 64, 64]
     over_time = seen.mean(axis=0).var(axis=0)
     between_plays = seen.var(axis=0).mean(axis=0) / max(1 - 1 / len(long), 1e-9)

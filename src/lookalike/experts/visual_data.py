@@ -129,6 +129,11 @@ def usual_length(watched: Plays, steps: int) -> int:
     return max(40, min(int(np.quantile(watched.lengths, 0.9)), steps // 8))
 
 
+def spread(count: int, most: int) -> NDArray[np.int64]:
+    """Return at most so many indices of ``count`` things, from the first to the last at even distances."""
+    return np.unique(np.linspace(0, count - 1, most).astype(np.int64))
+
+
 def together(one: Plays, other: Plays) -> Plays:
     """Return the plays of both, with their actions and ends."""
 

@@ -95,6 +95,15 @@ class _Track:
     same: tuple[int, ...] = ()
     before: _Track | None = None
 
+    def way(self) -> list[tuple[int, ...]]:
+        """Return the actions that lead here, step by step from the beginning."""
+        steps: list[tuple[int, ...]] = []
+        track = self
+        while track.before is not None:
+            steps.append(track.same)
+            track = track.before
+        return steps[::-1]
+
 
 @dataclass(frozen=True, eq=False)
 class _Next:
@@ -144,11 +153,8 @@ def _follow(
         least = found[0].track.off + found[0].off
         found = [one for one in found if one.track.off + one.off <= least + APART][:MOST_TRACKS]
         tracks = [_gone_on(environment, one, names) for one in found]
-    track: _Track | None = tracks[0]
-    for step in range(_length(tracks[0]) - 1, -1, -1):
-        if track is not None:
-            labels[step, list(track.same)] = 1.0 / len(track.same)
-            track = track.before
+    for step, same in enumerate(tracks[0].way()):
+        labels[step, list(same)] = 1.0 / len(same)
     return done
 
 
@@ -182,13 +188,6 @@ def _gone_on(environment: Environment, found: _Next, names: tuple[str, ...]) -> 
     environment.restore(track.state)
     environment.step(names[last])
     return _Track(environment.save(), last, track.off + found.off, same, track)
-
-
-def _length(track: _Track) -> int:
-    steps = 0
-    while track.before is not None:
-        steps, track = steps + 1, track.before
-    return steps
 
 
 def _apart(frame: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
