@@ -23,6 +23,9 @@ from lookalike.experiments.summary import paired_differences, summarise
 from lookalike.rewards import RewardModel
 from lookalike.store import EpisodeKey, EpisodePaused, Event, EventLog, StepTaken, usage_of
 
+JUDGE = "judge"
+"""In a run's configuration: who judges steps live, where somebody does."""
+
 
 def collect(
     asked: ResolvedExperiment,
@@ -69,7 +72,7 @@ def collect(
         ),
         rows=tuple(summarise(episodes, rows)),
         paired=tuple(paired_differences(episodes, rows)),
-        notes=_notes(asked, watched),
+        notes=_notes(asked, watched, described.get(JUDGE)),
         episodes=tuple(episodes),
     )
 
@@ -91,10 +94,12 @@ def with_plan_errors(
     *,
     watched: Watched | None,
 ) -> ExperimentResult:
-    """Count the errors of the plans, write ``plan.json``, and say the figures in the notes.
+    """Count the errors of the plans, if there are any, write ``plan.json``, and say the figures in the notes.
 
     They are counted against what the person typed, or was read off the recording; without one they are not.
     """
+    if not has_plans(asked.conditions):
+        return result
     if asked.own is None:
         reference = human_play(asked.spec.recording).commands
     elif watched is not None:
@@ -106,7 +111,7 @@ def with_plan_errors(
     return result.model_copy(update={"notes": (*result.notes, *errors.notes())})
 
 
-def _notes(asked: ResolvedExperiment, watched: Watched | None) -> tuple[str, ...]:
+def _notes(asked: ResolvedExperiment, watched: Watched | None, judge: str | None) -> tuple[str, ...]:
     notes = [
         "Plan success: the goal's predicate holds after some step within the goal's step limit.",
         "Save/restore is off unless a row's handicaps say otherwise; the recording's seed is never played.",
@@ -117,6 +122,11 @@ def _notes(asked: ResolvedExperiment, watched: Watched | None) -> tuple[str, ...
         notes.append("A plan has as many commands as the person needed, which is also its step limit.")
     if watched is not None:
         notes.append(watched.note())
+    if judge is not None:
+        notes.append(
+            f"Steps that the reward model says nothing about were judged live by {judge}, in conditions with "
+            "the reward model's rewards; its calls are counted with the players'."
+        )
     return tuple(notes)
 
 

@@ -16,11 +16,10 @@ import lookalike
 from lookalike.core.errors import StoreError, UsageError
 from lookalike.environments.worker import DEFAULT_MEMORY_LIMIT_MB
 from lookalike.experiments.budget import NO_LIMITS, Budget, Budgets, Spent
-from lookalike.experiments.collect import collect, with_plan_errors
+from lookalike.experiments.collect import JUDGE, collect, with_plan_errors
 from lookalike.experiments.conditions import ASKS_A_MODEL
 from lookalike.experiments.judging import DEFAULT_EXPERT, watched_by
 from lookalike.experiments.model_needs import refuse_unfit_expert, refuse_unfit_model
-from lookalike.experiments.plan_errors import has_plans
 from lookalike.experiments.playing import Playing, interruptible
 from lookalike.experiments.preparation import Advance, Watched, watch_files, watch_play
 from lookalike.experiments.report import write_report
@@ -32,8 +31,8 @@ from lookalike.rewards.beside import keep_beside
 from lookalike.store import EventLog, open_log
 
 REWARD_MODEL_FILE = "reward-model.yaml"
-EXPERT, JUDGE = "expert", "judge"
-"""In a run's configuration where another expert wrote its reward model, or judges live."""
+EXPERT = "expert"
+"""In a run's configuration where another expert wrote its reward model."""
 GIVEN = "reward_model_given"
 """In a run's configuration where its reward model was not written from the experiment's own recording."""
 
@@ -190,10 +189,7 @@ def report_run(
             watched=started.watched,
             described=started.configuration,
         )
-        judge = started.configuration.get(JUDGE)
-        result = _annotated(
-            result, started.asked, log, run_id, started.folder, watched=started.watched, judge=judge
-        )
+        result = with_plan_errors(result, started.asked, log, run_id, started.folder, watched=started.watched)
     write_report(result, started.folder)
     return result
 
@@ -282,26 +278,8 @@ def _carry_out(
     with open_log(store) as log, log.hold(run_id):
         _start(log, run_id, described, document, out)
         result = play_out(asked, setup, log, run_id, watched=watched, described=described, options=options)
-        result = _annotated(result, asked, log, run_id, out, watched=watched, judge=setup.judge)
-    write_report(result, out)
-    return result
-
-
-def _annotated(
-    result: ExperimentResult,
-    asked: ResolvedExperiment,
-    log: EventLog,
-    run_id: str,
-    out: Path,
-    *,
-    watched: Watched | None,
-    judge: str | None,
-) -> ExperimentResult:
-    """Return results with what is said besides: the judge that took part, the errors of plans."""
-    if judge is not None:
-        result = result.model_copy(update={"notes": (*result.notes, _judge_note(judge))})
-    if has_plans(asked.conditions):
         result = with_plan_errors(result, asked, log, run_id, out, watched=watched)
+    write_report(result, out)
     return result
 
 
@@ -436,13 +414,6 @@ def _experts(expert: str, judge: str | None) -> dict[str, str]:
     """Return what the results depend on where other experts take part."""
     named = {} if expert == DEFAULT_EXPERT else {EXPERT: expert}
     return named if judge is None else {**named, JUDGE: judge}
-
-
-def _judge_note(judge: str) -> str:
-    return (
-        f"Steps that the reward model says nothing about were judged live by {judge}, in conditions with the "
-        "reward model's rewards; its calls are counted with the players'."
-    )
 
 
 def describe(asked: ResolvedExperiment, setup: SessionSetup, *, given: bool = False) -> Mapping[str, Any]:
