@@ -15,13 +15,13 @@ the next frame.
 
 from __future__ import annotations
 
-import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from benchmarks._procgen_videos import Row, measure_folder, measure_recorded, watch
 
 if TYPE_CHECKING:
     from lookalike.experts.visual_data import Plays, Segment
@@ -32,19 +32,12 @@ IDLE = "noop"
 _GAMES = ("coinrun", "maze")
 
 
-def measure() -> list[dict[str, Any]]:
-    """Return the share of actions that is named, as the mean over two games."""
-    from benchmarks.visual_clock import recorded
-    from lookalike.environments.procgen_engine import procgen_installed
-
-    if not procgen_installed():
-        return []
-    with tempfile.TemporaryDirectory() as folder:
-        rows = [measured(game, recorded(game, Path(folder) / game)) for game in _GAMES]
-    return [summary(rows)]
+def measure() -> list[Row]:
+    """Return the share of actions that is recovered, as the mean over two games."""
+    return measure_recorded(_GAMES, measured, summary)
 
 
-def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def summary(rows: Sequence[Row]) -> Row:
     """Return the games' figures as one row."""
     share = float(np.mean([row["recovered"] for row in rows]))
     each = ", ".join(
@@ -62,27 +55,18 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def measured(game: str, videos: Sequence[Path]) -> dict[str, Any]:
+def measured(game: str, videos: Sequence[Path]) -> Row:
     """Learn what actions look like as the expert does, and compare."""
     from lookalike.environments.procgen import Procgen
     from lookalike.experts.visual import Effort
     from lookalike.experts.visual_actions import agreement_with, label_plays, learn_actions
-    from lookalike.experts.visual_data import (
-        find_segments,
-        held_out_plays,
-        play_at_random,
-        usual_length,
-        watched_plays,
-    )
+    from lookalike.experts.visual_data import held_out_plays, play_at_random, usual_length
     from lookalike.experts.visual_trying import recover_by_trying
-    from lookalike.recordings.visual_video import read_visual_video
 
     effort = Effort()
-    demonstrations = [read_visual_video(video, actions=False, licence="CC0-1.0") for video in videos]
     environment = Procgen(game)
     try:
-        segments = find_segments(demonstrations, environment)
-        watched = watched_plays(demonstrations, segments)
+        watched, segments = watch(environment, videos)
         levels = [segment.level for segment in segments]
         longest = usual_length(watched, effort.random_steps)
         own, names = play_at_random(
@@ -145,13 +129,4 @@ def _recovered(
 
 
 if __name__ == "__main__":
-    from lookalike.environments.procgen_games import known_games
-
-    found = []
-    for name in sys.argv[2:] or known_games():
-        recordings = sorted((Path(sys.argv[1]) / name / "recordings").glob("*.mp4"))
-        if recordings:
-            found.append(measured(name, recordings))
-            print(found[-1], flush=True)
-    if found:
-        print(summary(found))
+    measure_folder(measured, summary)

@@ -11,36 +11,29 @@ experiment's folder (``FOLDER/GAME``) and prints a line a game. As a benchmark, 
 
 from __future__ import annotations
 
-import sys
-import tempfile
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from benchmarks._procgen_videos import Row, measure_folder, measure_recorded, watch
 
 if TYPE_CHECKING:
     from lookalike.rewards.visual_network import Floats, Frames, VisualModel
 
-_GAME, _LEVELS = "coinrun", 14
+_GAMES = ("coinrun",)
 _OWN_STEPS, _CLIMB_STEPS, _UPDATES, _BATCH = 3_000, 600, 200, 96
 _SEEDS, _STEPS = (1, 2, 3), 90
 
 
-def measure() -> list[dict[str, Any]]:
+def measure() -> list[Row]:
     """Return how far the learned reward of climbing falls once it was learned against, in one game."""
-    from benchmarks.visual_clock import recorded
-    from lookalike.environments.procgen_engine import procgen_installed
-
-    if not procgen_installed():
-        return []
-    with tempfile.TemporaryDirectory() as folder:
-        found = measured(_GAME, recorded(_GAME, Path(folder) / _GAME))
-    return [summary([found])]
+    return measure_recorded(_GAMES, measured, summary)
 
 
-def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def summary(rows: Sequence[Row]) -> Row:
     """Return the games' figures as one row: by how much the reward of climbing falls."""
     fall = float(np.mean([row["reward_before"] - row["reward_after"] for row in rows]))
     each = ", ".join(
@@ -58,21 +51,19 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def measured(game: str, videos: Sequence[Path]) -> dict[str, Any]:
+def measured(game: str, videos: Sequence[Path]) -> Row:
     """Learn, climb, learn against it, and climb again."""
     from lookalike.environments.procgen import Procgen
     from lookalike.experts.visual_climbing import climb_plays
-    from lookalike.experts.visual_data import find_segments, play_at_random, together, watched_plays
+    from lookalike.experts.visual_data import play_at_random, together
     from lookalike.experts.visual_progress import learn_progress
-    from lookalike.recordings.visual_video import read_visual_video
     from lookalike.rewards.document import MadeBy, RewardModel, Weights
     from lookalike.rewards.validation import hill_climb_reward, random_play
     from lookalike.rewards.visual_network import VisualModel
     from lookalike.rewards.visual_scorer import VisualScorer
 
     environment = Procgen(game)
-    demonstrations = [read_visual_video(video, actions=False, licence="CC0-1.0") for video in videos]
-    watched = watched_plays(demonstrations, find_segments(demonstrations, environment))
+    watched, _ = watch(environment, videos)
     longest = max(40, int(np.quantile(watched.lengths, 0.9)))
     own, names = play_at_random(environment, seed=5, steps=_OWN_STEPS, longest=longest)
     held_out = list(range(len(watched) - max(2, len(watched) // 6), len(watched)))
@@ -83,7 +74,7 @@ def measured(game: str, videos: Sequence[Path]) -> dict[str, Any]:
         recordings=(),
         weights=Weights(progress=1.0, refused=0.0, setback=-0.5),
     )
-    found: dict[str, Any] = {"game": game, "recordings": len(watched)}
+    found: Row = {"game": game, "recordings": len(watched)}
     plays = [random_play(environment, seed=seed, steps=_STEPS) for seed in _SEEDS]
     found["points_random"] = float(np.mean([sum(play.rewards) for play in plays]))
     for what in ("before", "after"):
@@ -123,12 +114,4 @@ def _potential(model: VisualModel, frames: Frames) -> Floats:
 
 
 if __name__ == "__main__":
-    from lookalike.environments.procgen_games import known_games
-
-    rows = []
-    for name in sys.argv[2:] or known_games():
-        recordings = sorted((Path(sys.argv[1]) / name / "recordings").glob("*.mp4"))
-        if recordings:
-            rows.append(measured(name, recordings))
-            print(rows[-1], flush=True)
-    print(summary(rows))
+    measure_folder(measured, summary)

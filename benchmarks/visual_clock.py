@@ -12,8 +12,6 @@ many steps; in the last case the clock runs on both, so that whoever goes by it 
 
 from __future__ import annotations
 
-import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,26 +19,22 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks._procgen_videos import Row, measure_folder, measure_recorded, watch
+
 TARGET = 0.05
-_GAMES, _LEVELS = ("coinrun", "maze", "ninja"), 14
+_GAMES = ("coinrun", "maze", "ninja")
 _OWN_STEPS, _UPDATES, _BATCH = 3_000, 240, 96
 _LEFT, _TOP, _WIDTH = 38, 2, 24
 _FULL = 600.0
 """Steps after which the bar is full."""
 
 
-def measure() -> list[dict[str, Any]]:
+def measure() -> list[Row]:
     """Return by how much pairwise accuracy falls, as the mean over three games."""
-    from lookalike.environments.procgen_engine import procgen_installed
-
-    if not procgen_installed():
-        return []
-    with tempfile.TemporaryDirectory() as folder:
-        rows = [measured(game, recorded(game, Path(folder) / game)) for game in _GAMES]
-    return [summary(rows)]
+    return measure_recorded(_GAMES, measured, summary)
 
 
-def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def summary(rows: Sequence[Row]) -> Row:
     """Return the games' figures as one row."""
     fall = float(np.mean([row["without"] - row["with"] for row in rows]))
     hidden = float(np.mean([row["without"] - row["covered"] for row in rows]))
@@ -60,52 +54,30 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def recorded(game: str, folder: Path) -> list[Path]:
-    """Let the scripted demonstrator record some levels."""
-    from lookalike.environments.procgen import Procgen
-    from lookalike.recordings.demonstrator import record_search
-    from lookalike.recordings.procgen_guides import procgen_guide
-
-    folder.mkdir(parents=True)
-    environment = Procgen(game)
-    for level in range(_LEVELS):
-        out = folder / f"{level:03d}.mp4"
-        guide = procgen_guide(game)
-        record_search(environment, guide, seed=level, out=out, licence="CC0-1.0", max_steps=20_000)
-    environment.close()
-    return sorted(folder.glob("*.mp4"))
-
-
-def measured(
-    game: str, videos: Sequence[Path], variants: Sequence[str] = ("without", "covered", "with")
-) -> dict[str, Any]:
-    """Learn as often as there are variants, and compare."""
+def measured(game: str, videos: Sequence[Path]) -> Row:
+    """Learn three times, and compare."""
     from lookalike.environments.procgen import Procgen
     from lookalike.experts.visual_clock import find_clock
-    from lookalike.experts.visual_data import find_segments, play_at_random, watched_plays
+    from lookalike.experts.visual_data import play_at_random
     from lookalike.experts.visual_progress import compare, learn_progress
-    from lookalike.recordings.visual_video import read_visual_video
     from lookalike.rewards.visual_network import VisualModel, masked
 
-    demonstrations = [read_visual_video(video, actions=False, licence="CC0-1.0") for video in videos]
     environment = Procgen(game)
     try:
-        segments = find_segments(demonstrations, environment)
-        watched = watched_plays(demonstrations, segments)
+        watched, _ = watch(environment, videos)
         longest = max(40, int(np.quantile(watched.lengths, 0.9)))
         own, names = play_at_random(environment, seed=5, steps=_OWN_STEPS, longest=longest)
     finally:
         environment.close()
     held_out = list(range(len(watched) - max(2, len(watched) // 6), len(watched)))
     unseen = own.only(range(int(0.8 * len(own)), len(own)))  # progress is not learned from these either
-    found: dict[str, Any] = {"game": game, "recordings": len(watched), "held_out": len(held_out)}
+    found: Row = {"game": game, "recordings": len(watched), "held_out": len(held_out)}
     drawn: dict[str, Callable[[Any], Any]] = {
         "without": lambda plays: plays,
         "covered": _covered,
         "with": _with_clock,
     }
-    for what in variants:
-        draw = drawn[what]
+    for what, draw in drawn.items():
         shown, learned_own = draw(watched), _covered(own) if what == "covered" else own
         clock = find_clock(shown, learned_own)
         learned = learn_progress(
@@ -122,8 +94,7 @@ def measured(
         scores = [model.progress(plays.frames).potential for plays in (good, bad)]
         figures = compare(good, scores[0], bad, scores[1])
         found[what], found[f"voc_gap_{what}"] = figures.pairwise, figures.voc_good - figures.voc_bad
-        if what == "with":
-            found["masked"] = clock.box is not None
+    found["masked"] = clock.box is not None  # in the last case
     return found
 
 
@@ -151,13 +122,4 @@ def _with_clock(plays: Any) -> Any:
 
 
 if __name__ == "__main__":
-    from lookalike.environments.procgen_games import known_games
-
-    found = []
-    for name in sys.argv[2:] or known_games():
-        recordings = sorted((Path(sys.argv[1]) / name / "recordings").glob("*.mp4"))
-        if recordings:
-            found.append(measured(name, recordings))
-            print(found[-1], flush=True)
-    if found:
-        print(summary(found))
+    measure_folder(measured, summary)
