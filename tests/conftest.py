@@ -6,7 +6,14 @@ import importlib.util
 
 import pytest
 
+from last_words import listen
 from store.postgres_server import postgres_server, postgres_url  # noqa: F401 - fixtures
+
+
+@pytest.hookimpl(trylast=True)  # after pytest has set what a fatal signal does
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep what a test process says as it dies."""
+    listen(config)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

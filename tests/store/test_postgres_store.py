@@ -200,20 +200,27 @@ def test_two_processes_that_start_on_an_empty_database_take_turns(postgres_url):
 
 
 def test_what_ends_an_episode_is_on_the_servers_disk_when_append_returns(log, location):
-    """Asks the server how much of its log it still has to write."""
+    """Asks the server how much of its log it still has to write.
+
+    Two things are not ours: where a record ends with a page (8,192 bytes), the next one's place is behind the
+    next page's header, of 24 or 40 bytes; and the server itself writes a record now and then.
+    """
 
     def waiting():
-        query = "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), pg_current_wal_flush_lsn())"
-        return float(asker._database.rows(query)[0][0])
+        query = "SELECT pg_current_wal_flush_lsn() - '0/0', pg_current_wal_insert_lsn() - '0/0'"
+        written, put = (int(at) for at in asker._database.rows(query)[0])
+        header = {24, 40} if written % 8192 == 0 else set()
+        return 0 if put - written in header else put - written
 
-    behind = []
+    behind, left = [], []
     with EventLog(location) as asker:
         for seed in range(20):
             log.append("r", [started(seed), stepped(seed, 0)])
             behind.append(waiting())
             log.append("r", [finished(seed)])
-            assert waiting() == 0
-    assert max(behind) > 0  # a step does not wait
+            left.append(waiting())
+    assert sum(one > 0 for one in behind) > 2  # a step does not wait
+    assert sum(one > 0 for one in left) <= 1, left
 
 
 def test_a_response_survives_a_cut_connection(location):
