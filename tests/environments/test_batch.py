@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -15,8 +13,10 @@ from lookalike.core.errors import (
     UnknownNameError,
     UsageError,
 )
+from lookalike.environments import batch as batch_module
 from lookalike.environments import make_environment, register_environment, registry
 from lookalike.environments.batch import make_environment_batch
+from lookalike.environments.frame_slots import make_slots_file
 from lookalike.environments.procgen_engine import procgen_installed
 
 GAMES = ["colossal-cave", "gymnasium:FrozenLake-v1"]
@@ -114,12 +114,17 @@ def _play_on(batch):
         batch.step_many(["left", "right"])
 
 
-def test_nothing_is_left_in_shared_memory():
-    shared = Path("/dev/shm")
-    before = set(shared.glob("lookalike-frames-*")) if shared.is_dir() else set()
-    batch = make_environment_batch("gymnasium:FrozenLake-v1", 2)
-    assert not shared.is_dir() or set(shared.glob("lookalike-frames-*")) == before
-    batch.close()
+def test_nothing_is_left_in_shared_memory(monkeypatch):
+    made = []
+
+    def noted(size):
+        made.append(make_slots_file(size))
+        return made[-1]
+
+    monkeypatch.setattr(batch_module, "make_slots_file", noted)
+    with make_environment_batch("gymnasium:FrozenLake-v1", 2):
+        assert len(made) == 1
+        assert made[0] is None or not made[0].exists()
 
 
 def test_what_cannot_be_meant_is_refused():

@@ -139,13 +139,20 @@ def test_one_command_a_step(typed, played):
     assert one_command(typed) == played
 
 
-def test_a_halted_machine_costs_the_episode_only(story):
-    with pytest.raises(EnvironmentDiedError, match="halted"):
-        story.step("halt")
-    with pytest.raises(GameError, match="has not been started"):
-        story.step("look")
-    story.reset(seed=3)
-    assert story.step("get lamp").env_reward == 5
+def test_a_halted_machine_costs_the_episode_and_its_process_only():
+    """Never in the tests' own process: the engine writes past its memory before it halts."""
+    pytest.importorskip("jericho", reason="jericho is not installed: make zork")
+    environment = make_environment(f"zmachine:{Z3}")
+    try:
+        environment.reset(seed=3)
+        with pytest.raises(EnvironmentDiedError, match="halted"):
+            environment.step("halt")
+        with pytest.raises(EnvironmentDiedError, match="not running"):
+            environment.step("look")
+        environment.reset(seed=3)
+        assert environment.step("get lamp").env_reward == 5
+    finally:
+        environment.close()
 
 
 def test_an_endless_loop_in_the_engine_is_killed():

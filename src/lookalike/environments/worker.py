@@ -299,9 +299,11 @@ class EnvironmentWorker:
         """Turn the child's error report into an exception; what the environment did not mean ends it."""
         body = self._decoded(_decode_error, message)
         if "error" in body:
-            if kind == Kind.START:
+            told = _told(kind, body)
+            # A machine that halted may have written over its process's memory: nothing goes on in there.
+            if kind == Kind.START or isinstance(told, EnvironmentDiedError):
                 self._end_child()
-            return _told(kind, body)
+            return told
         self._end_child()
         report, trace = str(body.get("exception", "?")), str(body.get("trace", "")).strip()
         return EnvironmentDiedError(

@@ -109,7 +109,9 @@ class ZMachine:
         """Play one command.
 
         Raises:
-            EnvironmentDiedError: The machine halted on an error of the story; ``reset`` goes on.
+            EnvironmentDiedError: The machine halted on an error of the story. The engine tells after it
+                wrote where the story told it to, up to 64 KiB off in this process's memory: a worker ends
+                its process then, and so should whoever plays without one.
             GameError: Before the first ``reset``.
         """
         machine = self._started()
