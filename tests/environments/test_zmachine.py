@@ -181,11 +181,14 @@ def test_a_crash_of_the_engine_costs_the_episode_only():
         environment.close()
 
 
-@pytest.mark.parametrize("part", ["ram", "stack", "registers", "random", "beliefs", "story", "counts"])
+@pytest.mark.parametrize(
+    "part", ["ram", "stack", "registers", "random", "narrative", "beliefs", "story", "counts"]
+)
 def test_a_damaged_state_is_refused_before_it_reaches_the_engine(story, part):
     good = story.save()
     data = json.loads(good)
-    data[part] = {"ram": "AAAA", "registers": [1 << 30, 0, 0, 0, 0]}.get(part)
+    damaged = {"ram": "AAAA", "registers": [1 << 30, 0, 0, 0, 0], "narrative": "QUFB" * 2800}
+    data[part] = damaged.get(part)
     with pytest.raises(GameError, match="no saved state"):
         story.restore(json.dumps(data).encode())
     assert story.save() == good

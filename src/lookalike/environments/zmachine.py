@@ -38,6 +38,8 @@ MAX_SEED = 2**31 - 1
 _STATE_FORMAT = "zmachine-state/1"
 _MAX_STORY_BYTES = 1 << 20
 _MAX_COMMAND_CHARACTERS = 120
+_MAX_NARRATIVE_BYTES = 8191
+"""What the engine has room for; it copies whatever it is given."""
 _NOT_HERE = "(That command is switched off here.)"
 _GAME_IS_OVER = "The game is over."
 # First six letters, which is what a version-3 parser reads. These write or read files of the host, or
@@ -186,6 +188,8 @@ class ZMachine:
             if not 0 <= registers[1] <= len(stack) // 2 or not 0 <= registers[2] <= len(stack) // 2:
                 raise ValueError("stack pointers out of range")
             narrative = base64.b64decode(data["narrative"], validate=True)
+            if len(narrative) > _MAX_NARRATIVE_BYTES:
+                raise ValueError("a narrative longer than the engine's buffer")
             beliefs = self._beliefs_from(data["beliefs"])
             score, deaths = (int(count) for count in data["counts"])
             visited, over = set(data["visited"]), bool(data["over"])
