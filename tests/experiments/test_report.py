@@ -360,3 +360,16 @@ def test_words_for_figures():
     assert view.number(12345.678) == "12,345.7"
     assert view.printable("a\x1b[1mb\nc\u202ed") == "a\ufffd[1mb c\ufffdd"
     assert len(view.printable("x" * 10_000)) == 300
+
+
+@pytest.mark.parametrize("whole", view.MAIN_CONDITIONS)
+def test_the_headline_is_about_the_whole_method(whole):
+    found = result()
+    rows = [
+        row.model_copy(update={"condition": whole}) if row.condition == "swarm+expert" else row
+        for row in found.rows
+    ]
+    rows.sort(key=lambda row: row.condition != "random")
+    assert view.headline(found.model_copy(update={"rows": tuple(rows)})).startswith(f"{whole} reached")
+    others = tuple(row for row in rows if row.condition != whole)
+    assert view.headline(found.model_copy(update={"rows": others})).startswith("random reached")

@@ -117,7 +117,7 @@ def _choose(run: FoundRun, figures: Figures, most: int) -> Iterator[EpisodeEntry
         yield from run.browser.episodes(run.run_id, limit=most)
         return
     order = [row.condition for row in result.rows if row.episodes_of == row.condition]
-    order.sort(key=lambda name: name != view.MAIN_CONDITION)
+    order.sort(key=lambda name: name not in view.MAIN_CONDITIONS)
     picked: list[int] = []
     for success in (True, False):
         for condition in order:

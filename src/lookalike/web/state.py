@@ -112,5 +112,6 @@ def make_templates() -> Any:
         "calls_per_play": view.calls_per_play,
         "discordance": view.discordance,
         "resolution": view.resolution,
+        "main_conditions": view.MAIN_CONDITIONS,
     }
     return environment

@@ -55,7 +55,7 @@ def _table(result: ExperimentResult, paper: Mapping[str, float]) -> Table:
         if kind is not None and row.kind != kind:
             table.add_section()
         kind = row.kind
-        main = row.condition == view.MAIN_CONDITION
+        main = row.condition in view.MAIN_CONDITIONS
         table.add_row(*_cells(row, paper.get(row.condition)), style="bold" if main else None)
     return table
 

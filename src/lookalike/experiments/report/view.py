@@ -11,7 +11,8 @@ from lookalike.experiments.results import ExperimentResult, PairedDifference, Ro
 from lookalike.experiments.statistics import Interval
 
 LONGEST_TEXT = 300
-MAIN_CONDITION = "swarm+expert"
+MAIN_CONDITIONS = ("swarm+expert", "mimic-swarm+expert")
+"""The whole method: a swarm under the expert's reward model, of language-model players or of imitators."""
 
 
 def printable(text: str, *, longest: int = LONGEST_TEXT) -> str:
@@ -118,7 +119,7 @@ def handicap_lines(rows: Sequence[Row]) -> list[tuple[str, str]]:
 def main_row(result: ExperimentResult) -> Row | None:
     """Return the row that the result is about: the whole method where it was played, else the first."""
     played = [row for row in result.rows if row.n]
-    return next((row for row in played if row.condition == MAIN_CONDITION), played[0] if played else None)
+    return next((row for row in played if row.condition in MAIN_CONDITIONS), played[0] if played else None)
 
 
 def headline(result: ExperimentResult) -> str:
