@@ -27,6 +27,15 @@ def story():
     environment.close()
 
 
+@pytest.fixture
+def in_worker():
+    """Our own story in a process of its own, for what its engine does not survive."""
+    pytest.importorskip("jericho", reason="jericho is not installed: make zork")
+    environment = make_environment(f"zmachine:{Z3}")
+    yield environment
+    environment.close()
+
+
 @pytest.mark.parametrize("path", [Z3, Z5])
 def test_our_own_story_keeps_the_contract(path):
     pytest.importorskip("jericho", reason="jericho is not installed: make zork")
@@ -139,20 +148,15 @@ def test_one_command_a_step(typed, played):
     assert one_command(typed) == played
 
 
-def test_a_halted_machine_costs_the_episode_and_its_process_only():
+def test_a_halted_machine_costs_the_episode_and_its_process_only(in_worker):
     """Never in the tests' own process: the engine writes past its memory before it halts."""
-    pytest.importorskip("jericho", reason="jericho is not installed: make zork")
-    environment = make_environment(f"zmachine:{Z3}")
-    try:
-        environment.reset(seed=3)
-        with pytest.raises(EnvironmentDiedError, match="halted"):
-            environment.step("halt")
-        with pytest.raises(EnvironmentDiedError, match="not running"):
-            environment.step("look")
-        environment.reset(seed=3)
-        assert environment.step("get lamp").env_reward == 5
-    finally:
-        environment.close()
+    in_worker.reset(seed=3)
+    with pytest.raises(EnvironmentDiedError, match="halted"):
+        in_worker.step("halt")
+    with pytest.raises(EnvironmentDiedError, match="not running"):
+        in_worker.step("look")
+    in_worker.reset(seed=3)
+    assert in_worker.step("get lamp").env_reward == 5
 
 
 def test_an_endless_loop_in_the_engine_is_killed():
@@ -169,16 +173,11 @@ def test_an_endless_loop_in_the_engine_is_killed():
         environment.close()
 
 
-def test_a_crash_of_the_engine_costs_the_episode_only():
-    pytest.importorskip("jericho", reason="jericho is not installed: make zork")
-    environment = make_environment(f"zmachine:{Z3}")
-    try:
-        environment.reset(seed=1)
-        with pytest.raises(EnvironmentDiedError, match="signal 8"):
-            environment.step("crash")  # the engine divides by zero, as the story asks
-        assert environment.reset(seed=1).text
-    finally:
-        environment.close()
+def test_a_crash_of_the_engine_costs_the_episode_only(in_worker):
+    in_worker.reset(seed=1)
+    with pytest.raises(EnvironmentDiedError, match="signal 8"):
+        in_worker.step("crash")  # the engine divides by zero, as the story asks
+    assert in_worker.reset(seed=1).text
 
 
 @pytest.mark.parametrize(
