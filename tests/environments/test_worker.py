@@ -173,14 +173,12 @@ def test_a_kill_from_outside_is_told():
 @pytest.mark.parametrize("when", ["", ",step=3"])
 def test_a_leak_meets_its_limit_soon_and_the_limit_is_named(how, when):
     """An array at a time, by malloc, and byte by byte; at every step, and all in one."""
-    with EnvironmentWorker(
-        FAULTY, argument=f"leaks,how={how}{when}", memory_limit_mb=512, step_time_limit_s=60.0
-    ) as worker:
+    with EnvironmentWorker(FAULTY, argument=f"leaks,how={how}{when}", memory_limit_mb=512) as worker:
         worker.reset(seed=1)
         began = time.monotonic()
         with pytest.raises(EnvironmentDiedError) as caught:
             [worker.step("left") for _ in range(40)]
-        assert time.monotonic() - began < 45  # on a busy machine; 2 to 7 s on a quiet one
+        assert time.monotonic() - began < 15
         assert "memory_limit_mb=512" in (caught.value.remedy or "")
         assert re.search("MemoryError|MiB in use", str(caught.value.got))
         assert worker.reset(seed=1).text
